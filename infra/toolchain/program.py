@@ -49,7 +49,7 @@ def describe_failure(error: BaseException, program: Path) -> str:
     first = next(
         (i for i, frame in enumerate(frames) if Path(frame.filename).resolve().is_relative_to(own)), 0
     )
-    lines = traceback.format_exception(type(error), error, error.__traceback__, limit=first - len(frames))
+    lines = traceback.format_exception(type(error), error, error.__traceback__, limit=first - len(files))
     return "Program failed with an unhandled exception:\n" + "".join(lines)
 
 

@@ -23,7 +23,7 @@ class Call:
     urn: str
     type: str
     cancelled: threading.Event
-    log: Log  # (severity: debug | info | warning | error, message)
+    log: Log  # (severity: debug | info | status | warning | error, message)
     preview: bool = False
     timeout_s: float = 0
     random_seed: bytes = b""

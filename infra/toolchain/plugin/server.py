@@ -35,6 +35,7 @@ from .schema import DEFAULTS, Property, check_properties
 _SEVERITY: Mapping[str, engine_pb2.LogSeverity.ValueType] = {
     "debug": engine_pb2.DEBUG,
     "info": engine_pb2.INFO,
+    "status": engine_pb2.INFO,
     "warning": engine_pb2.WARNING,
     "error": engine_pb2.ERROR,
 }
@@ -61,12 +62,15 @@ class EngineLog:
         self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
 
     def write(self, severity: str, message: str, urn: str = "") -> None:
-        """One line for the resource `urn`; an engine that is gone takes none."""
+        """One line for the resource `urn`; `status` is shown only while it runs. A gone engine takes none."""
         if self._stub is None:
             return
         try:
             self._stub.Log(
-                engine_pb2.LogRequest(severity=_SEVERITY[severity], message=message, urn=urn), timeout=5
+                engine_pb2.LogRequest(
+                    severity=_SEVERITY[severity], message=message, urn=urn, ephemeral=severity == "status"
+                ),
+                timeout=5,
             )
         except grpc.RpcError as error:
             logging.getLogger(__name__).debug("the engine took no log: %s", error)
@@ -187,13 +191,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.DiffResponse:
         """Say what a change of inputs would do."""
         resource = self._resource(request.urn, context)
-        change = _change(
-            from_struct(request.old_inputs),
-            from_struct(request.olds),
-            from_struct(request.news),
-        )
+        old, state, new = map(from_struct, (request.old_inputs, request.olds, request.news))
+        change = _change(old, state, new)
+        call = self._circumstances(request.urn, secrets=old.secrets | new.secrets)
         with self._explained(context, request.urn):
-            diff = resource.diff(self._circumstances(request.urn), request.id, change)
+            diff = resource.diff(call, request.id, change)
         some = provider_pb2.DiffResponse.DIFF_SOME if diff.paths else provider_pb2.DiffResponse.DIFF_NONE
         return provider_pb2.DiffResponse(
             changes=some,
@@ -213,7 +215,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Make a resource, or say what making it would give."""
         resource = self._resource(request.urn, context)
         inputs = from_struct(request.properties)
-        call = self._circumstances(request.urn, preview=request.preview, timeout_s=request.timeout)
+        call = self._circumstances(
+            request.urn, preview=request.preview, timeout_s=request.timeout, secrets=inputs.secrets
+        )
         with self._explained(context, request.urn, inputs.secrets):
             if request.preview:
                 planned = resource.planned(call, inputs.values, None)
@@ -246,13 +250,14 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.UpdateResponse:
         """Change a resource in place, or say what changing it would give."""
         resource = self._resource(request.urn, context)
-        inputs = from_struct(request.news)
-        change = _change(
-            from_struct(request.old_inputs),
-            from_struct(request.olds),
-            inputs,
+        old, state, inputs = map(from_struct, (request.old_inputs, request.olds, request.news))
+        change = _change(old, state, inputs)
+        call = self._circumstances(
+            request.urn,
+            preview=request.preview,
+            timeout_s=request.timeout,
+            secrets=old.secrets | state.secrets | inputs.secrets,
         )
-        call = self._circumstances(request.urn, preview=request.preview, timeout_s=request.timeout)
         with self._explained(context, request.urn, inputs.secrets):
             if request.preview:
                 planned = resource.planned(call, change.new_inputs, change.state)
@@ -265,10 +270,12 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Remove a resource."""
         resource = self._resource(request.urn, context)
-        inputs, state = from_struct(request.old_inputs).values, from_struct(request.properties).values
-        call = self._circumstances(request.urn, timeout_s=request.timeout)
+        inputs, state = from_struct(request.old_inputs), from_struct(request.properties)
+        call = self._circumstances(
+            request.urn, timeout_s=request.timeout, secrets=inputs.secrets | state.secrets
+        )
         with self._explained(context, request.urn):
-            resource.delete(call, request.id, inputs, state)
+            resource.delete(call, request.id, inputs.values, state.values)
         return empty_pb2.Empty()
 
     # What the offline providers leave out, said by name.
@@ -313,7 +320,13 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return resource
 
     def _circumstances(
-        self, urn: str, *, preview: bool = False, timeout_s: float = 0, random_seed: bytes = b""
+        self,
+        urn: str,
+        *,
+        preview: bool = False,
+        timeout_s: float = 0,
+        random_seed: bytes = b"",
+        secrets: frozenset[Path] = frozenset(),
     ) -> Circumstances:
         def log(severity: str, message: str) -> None:
             self.log.write(severity, message, urn)
@@ -326,6 +339,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             preview=preview,
             timeout_s=timeout_s,
             random_seed=random_seed,
+            secrets=secrets,
         )
 
     def _config(self, values: Properties) -> Properties:
