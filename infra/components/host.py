@@ -1,0 +1,97 @@
+"""The machine that runs a stack's containers: its engine, and commands on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi_command as command
+import pulumi_docker as docker
+from pulumi import CustomResource, Input, Output, Resource, ResourceOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostArgs:
+    """How to reach the machine; without an address it is this one."""
+
+    address: str | None
+    port: int
+    user: str
+    host_key: str | None
+    private_key: str | None  # content of the key file; the agent's keys are used without it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """A reachable machine: the Docker provider for it and the connection its commands use."""
+
+    provider: docker.Provider
+    connection: command.remote.ConnectionArgs | None
+
+    def options(self, *, parent: Resource, depends_on: list[Resource] | None = None) -> ResourceOptions:
+        """Options of a Docker resource on this machine."""
+        return ResourceOptions(parent=parent, provider=self.provider, depends_on=depends_on or [])
+
+
+def connect(args: HostArgs) -> Host:
+    """The machine as resources: an explicit provider (default providers are off) and a connection."""
+    if args.address is None:
+        return Host(provider=docker.Provider("local"), connection=None)
+    provider = docker.Provider(
+        "server",
+        host=f"ssh://{args.user}@{args.address}:{args.port}",
+        # One connection carries all calls: sshd drops further ones past MaxStartups.
+        ssh_opts=["-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", "StrictHostKeyChecking=yes"],
+    )
+    connection = command.remote.ConnectionArgs(
+        host=args.address,
+        port=args.port,
+        user=args.user,
+        host_key=args.host_key,
+        private_key=Output.secret(args.private_key) if args.private_key else None,
+        dial_error_limit=3,
+        per_dial_timeout=10,
+    )
+    return Host(provider=provider, connection=connection)
+
+
+def host_command(
+    name: str,
+    host: Host,
+    *,
+    create: Input[str],
+    opts: ResourceOptions,
+    delete: Input[str] | None = None,
+    stdin: Input[str] | None = None,
+    quiet: bool = False,
+) -> CustomResource:
+    """A POSIX shell script that runs on the machine when it or its input changes.
+
+    Secrets travel in `stdin` only: a command's text is in previews, errors and process lists.
+    `quiet` keeps its output out of the log and out of clear state. The script must be idempotent:
+    any edit runs it again.
+    """
+    secret_outputs = ["stdout", "stderr"] if quiet else []
+    options = ResourceOptions.merge(opts, ResourceOptions(additional_secret_outputs=secret_outputs))
+    if host.connection is None:
+        local: CustomResource = command.local.Command(
+            name,
+            create=create,
+            delete=delete,
+            stdin=stdin,
+            interpreter=["/bin/sh", "-c"],
+            logging=command.local.Logging.NONE if quiet else None,
+            add_previous_output_in_env=False,
+            opts=options,
+        )
+        return local
+    remote: CustomResource = command.remote.Command(
+        name,
+        connection=host.connection,
+        create=create,
+        delete=delete,
+        stdin=stdin,
+        logging=command.remote.Logging.NONE if quiet else None,
+        add_previous_output_in_env=False,
+        opts=options,
+    )
+    return remote

@@ -1,0 +1,59 @@
+"""The schema's migration: one container that runs once, and whose exit status counts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pulumi import ComponentResource, Resource, ResourceOptions
+
+from infra.components.files import HostFiles
+from infra.components.host import Host, host_command
+from infra.names import Names
+
+UID = 10073
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationArgs:
+    """The image whose schema is wanted; `secrets` holds the owner's connection and nothing else."""
+
+    host: Host
+    names: Names
+    image: str
+    envs: Mapping[str, str]
+    secrets: HostFiles
+    needs: tuple[Resource, ...]
+
+
+class Migration(ComponentResource):
+    """The schema of an image: expanded to it before any slot runs it. Never undone by a release."""
+
+    def __init__(self, name: str, args: MigrationArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__("stack:data:Migration", name, None, opts)
+        # Not a docker.Container: an attached one would hide the exit status. `docker run` gives it.
+        host_command(
+            f"{name}-run",
+            args.host,
+            create=_script(args),
+            opts=ResourceOptions(parent=self, depends_on=[args.secrets, *args.needs]),
+        )
+        self.register_outputs({})
+
+
+def _script(args: MigrationArgs) -> str:
+    """Remove what an interrupted run left (its transaction is rolled back), then migrate."""
+    name = args.names.container("migration")
+    labels = args.names.labels("migration", "personal")
+    options = [
+        *("--rm", f"--name={name}", f"--network={args.names.network('data')}"),
+        *(f"--user={UID}:{UID}", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges:true"),
+        *("--memory=256m", "--memory-swap=256m", "--cpus=1.0", "--pids-limit=64", "--init"),
+        f"--tmpfs=/tmp:rw,noexec,nosuid,nodev,size=16m,mode=0700,uid={UID},gid={UID}",
+        f"--mount=type=bind,source={args.secrets.path},target=/run/gad/secrets,readonly",
+        *(f"--label={key}={value}" for key, value in sorted(labels.items())),
+        *(f"--env={key}={value}" for key, value in sorted(args.envs.items())),
+    ]
+    run = shlex.join(["docker", "run", *options, args.image, "python", "-m", "app.migrate", "upgrade"])
+    return f"docker rm --force {shlex.quote(name)} >/dev/null 2>&1 || true\nexec {run}"

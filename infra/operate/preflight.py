@@ -1,0 +1,126 @@
+"""What must be right before an update begins, so that a mistake changes nothing."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import docker
+from docker.errors import APIError, ImageNotFound
+
+from infra import settings
+from infra.claims import claim
+from infra.errors import Exit, GadError
+from infra.operate import stack_file
+from infra.operate.docker_engine import connect
+from infra.operate.images.lock import read_lock
+from infra.operate.pulumi import Pulumi
+from infra.settings import Settings
+
+# An update writes state, logs and a container's layer or two. Below this, something breaks half way (chosen).
+LEAST_FREE_MIB = 512
+DIAL_S = 5.0
+
+
+def load_settings(pulumi: Pulumi) -> Settings:
+    """The complete settings of a stack, as its program will see them. Raises GadError."""
+    raw = stack_file.read(pulumi.root, pulumi.stack)
+    source = stack_file.path_of(pulumi.root, pulumi.stack).name
+    if "secrets" not in raw:
+        raise GadError(
+            f"secrets is missing ({source})",
+            remedy=f"run `gad secrets init {pulumi.stack}`, which creates strong ones",
+            exit_code=Exit.USAGE,
+        )
+    pulumi.ensure()
+    file = settings.parse(pulumi.config(), source=source)
+    local = {image.name: image.digest for image in read_lock(pulumi.root).images}
+    return settings.resolve(
+        file, stack=pulumi.stack, block=claim(pulumi.stack, pulumi.root), local_images=local
+    )
+
+
+def engine_of(desired: Settings) -> docker.DockerClient:
+    """The engine the stack runs on. Raises GadError if it cannot be reached."""
+    server = desired.file.server
+    if server.address is None:
+        return connect()
+    try:
+        socket.create_connection((server.address, server.port), timeout=DIAL_S).close()
+    except OSError as error:
+        raise GadError(
+            f"server {server.address} does not answer on port {server.port}: {error.strerror or error}",
+            remedy=f"check server.address and server.port (Pulumi.{desired.stack}.yaml) and the network",
+        ) from error
+    return connect(f"ssh://{server.user}@{server.address}:{server.port}")
+
+
+def check(desired: Settings, client: docker.DockerClient) -> None:
+    """Space, images and ports. Raises GadError for the first that is not right."""
+    _check_space(desired, client)
+    _check_images(desired.images, client, desired.stack)
+    _check_ports(desired, client)
+
+
+def _check_space(desired: Settings, client: docker.DockerClient) -> None:
+    places = [settings.ROOT / ".gad"]
+    if desired.file.server.kind == "local":
+        places.append(Path(client.info()["DockerRootDir"]))
+    for place in places:
+        if not place.exists():
+            continue
+        free_mib = shutil.disk_usage(place).free // 1024**2
+        if free_mib < LEAST_FREE_MIB:
+            raise GadError(
+                f"{place} has {free_mib} MiB free, an update needs {LEAST_FREE_MIB} MiB",
+                remedy="free space; `docker system df` shows what the engine holds",
+            )
+
+
+def _check_images(digests: Mapping[str, str], client: docker.DockerClient, stack: str) -> None:
+    for name, digest in digests.items():
+        try:
+            client.images.get(digest)
+            continue
+        except ImageNotFound:
+            pass
+        try:
+            client.images.get_registry_data(digest)
+        except APIError as error:
+            raise GadError(
+                f"images.{name} {digest} does not exist: {error.explanation or error}",
+                remedy=f"run `gad images build {name}`, or correct the digest (Pulumi.{stack}.yaml)",
+            ) from error
+
+
+def _check_ports(desired: Settings, client: docker.DockerClient) -> None:
+    if desired.file.server.kind != "local":
+        return  # only a look from the server itself would tell; its own update does
+    bind = str(desired.file.proxy.bind)
+    holders = {
+        (port.get("IP"), port.get("PublicPort")): container["Names"][0].lstrip("/")
+        for container in client.api.containers()
+        for port in container["Ports"]
+    }
+    for key, port in (("https_port", desired.https_port), ("http_port", desired.http_port)):
+        holder = holders.get((bind, port))
+        if holder == f"{desired.prefix}-proxy":
+            continue
+        if holder is not None or _in_use(bind, port):
+            by = f"container {holder}" if holder else "another process"
+            raise GadError(
+                f"port {port} on {bind} is in use by {by}",
+                remedy=f"stop it, or set proxy.{key} (Pulumi.{desired.stack}.yaml) to a free port",
+            )
+
+
+def _in_use(address: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return True
+    return False

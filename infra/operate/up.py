@@ -1,0 +1,106 @@
+"""Bring a stack to what its file says, whatever an earlier run left; take it down; forget it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+import docker
+
+from infra import claims
+from infra.errors import Exit, GadError
+from infra.operate import owned, preflight
+from infra.operate.certificate import save_authority
+from infra.operate.docker_engine import connect
+from infra.operate.locks import release_dead
+from infra.operate.pulumi import Deployment, Pulumi
+from infra.settings import Settings
+
+# Nobody waits at a prompt here, and the preview of an update that runs at once is only time lost.
+UNATTENDED = ("--yes", "--skip-preview", "--refresh", "--suppress-progress")
+
+Say = Callable[[str], None]
+
+
+def up(pulumi: Pulumi, say: Say) -> Settings:
+    """Check, repair what an interrupted update left, and run `pulumi up` with a refresh.
+
+    Raises GadError before anything changes if something is not right.
+    """
+    unlock(pulumi, say)
+    desired = preflight.load_settings(pulumi)
+    client = preflight.engine_of(desired)
+    preflight.check(desired, client)
+    repair(pulumi, client, desired.prefix, say)
+    pulumi.run("up", *UNATTENDED)
+    if desired.file.proxy.tls == "internal":
+        save_authority(pulumi.root, desired.stack, client, f"{desired.prefix}-proxy")
+    return desired
+
+
+def unlock(pulumi: Pulumi, say: Say) -> None:
+    """Take away locks whose owner is dead. Raises GadError if a living one holds the stack."""
+    state = pulumi.root / ".gad" / "state"
+    for lock in release_dead(state, pulumi.stack):
+        say(f"removed the lock of an update that was killed (pid {lock.pid}, {lock.timestamp:%H:%M:%S} UTC)")
+
+
+def repair(pulumi: Pulumi, client: docker.DockerClient, prefix: str, say: Say) -> None:
+    """Remove what an interrupted update made but could not record; refuse what nobody can explain.
+
+    Raises GadError (refused) if something of this stack is on the engine but not in its state.
+    """
+    held = owned.owned(client, prefix)
+    deployment = pulumi.deployment()
+    begun = owned.interrupted(held, deployment)
+    left = [item for item in begun if item.kind != "volume"]
+    for item in left:
+        say(f"removing {item.kind} {item.name}, which an interrupted update had begun")
+    owned.remove(client, left)
+    lost = [item.name for item in owned.unknown(held, deployment) if item not in begun]
+    if lost:
+        raise GadError(
+            f"{', '.join(lost)} exist and belong to stack {pulumi.stack}, but its state does not know them",
+            remedy=f"take them over with `gad adopt {pulumi.stack}`, "
+            f"or remove them with `gad clean {pulumi.stack} --orphans` (asks before data goes)",
+            exit_code=Exit.REFUSED,
+        )
+
+
+def down(pulumi: Pulumi, say: Say) -> None:
+    """Remove containers and networks; volumes, secrets and the claim stay. Raises GadError."""
+    unlock(pulumi, say)
+    if not pulumi.exists():
+        say(f"stack {pulumi.stack} does not exist; nothing to take down")
+        return
+    pulumi.run(
+        "destroy", "--yes", "--skip-preview", "--refresh", "--exclude-protected", "--suppress-progress"
+    )
+
+
+def clean(pulumi: Pulumi, say: Say) -> None:
+    """Remove the stack whole: containers, networks, volumes with their data, state, claim.
+
+    The caller has asked the person before.
+    """
+    unlock(pulumi, say)
+    if pulumi.exists():
+        if pulumi.deployment().resources:
+            pulumi.read("state", "unprotect", "--all", "--yes")
+            pulumi.run("destroy", *UNATTENDED)
+        pulumi.read("stack", "rm", "--yes", "--preserve-config")
+    block = claims.claim(pulumi.stack, pulumi.root)
+    client = connect()
+    rest = owned.owned(client, block.prefix)
+    owned.remove(client, rest)
+    for item in rest:
+        say(f"removed {item.kind} {item.name}")
+    shutil.rmtree(pulumi.root / ".gad" / pulumi.stack, ignore_errors=True)
+    claims.release(pulumi.stack, pulumi.root)
+
+
+def orphans(pulumi: Pulumi) -> tuple[owned.Owned, ...]:
+    """What is on this machine's engine with the stack's labels and is not in its state."""
+    held = owned.owned(connect(), claims.claim(pulumi.stack, pulumi.root).prefix)
+    deployment = pulumi.deployment() if pulumi.exists() else Deployment()
+    return owned.unknown(held, deployment)

@@ -1,0 +1,394 @@
+"""One stack file, `Pulumi.<stack>.yaml`, as one frozen model; the only reader of pulumi.Config.
+
+Everything wrong in a stack file fails here, at once, with the path of the key. Downstream there is
+no `get(…) or default`. A plain `str` is public by definition; secrets are `SecretStr`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import hmac
+import json
+import os
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from infra.claims import Claim, claim
+from infra.errors import Exit, GadError
+from infra.operate.images.lock import read_lock
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMESPACE = "grupo-gad"
+
+DIGEST = re.compile(r"^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$")
+SECRET = re.compile(r"^[A-Za-z0-9_-]{32,128}$")  # URL-safe, so that it needs no quoting in a DSN
+PLACEHOLDERS = ("change", "placeholder", "example", "secret", "password", "todo", "xxxx", "your-")
+
+
+def _digest(value: str) -> str:
+    if not DIGEST.match(value):
+        kind = "a tag" if ":" in value.rsplit("/", 1)[-1] and "@" not in value else "no image digest"
+        raise ValueError(f"{value!r} is {kind}; allowed is name@sha256:…, printed by `gad images list`")
+    return value
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a secret is a word that someone meant to replace."""
+    return any(word in text.lower() for word in PLACEHOLDERS)
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if is_placeholder(text):
+        raise ValueError("is a placeholder, not a secret")
+    if not SECRET.match(text):
+        raise ValueError("must be 32 to 128 characters of A-Z a-z 0-9 _ -")
+    return value
+
+
+Digest = Annotated[str, AfterValidator(_digest)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+Cpus = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9])?$", examples=["0.5", "2.0"])]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Section(BaseModel):
+    """A part of a stack file: frozen, and no key it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Server(Section):
+    """Where the containers run."""
+
+    kind: Literal["local", "existing"] = Field(
+        description="local: this machine's Docker engine; existing: a server reached over SSH"
+    )
+    address: str | None = Field(default=None, description="host name or address of an existing server")
+    port: Port = Field(default=22, description="its SSH port")
+    user: str = Field(default="deploy", description="the account that may use Docker there")
+    host_key: str | None = Field(
+        default=None,
+        pattern=r"^(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) [A-Za-z0-9+/=]+$",
+        description="its pinned public host key, `ssh-keyscan -t ed25519 HOST` without the host",
+    )
+    private_key_file: str | None = Field(
+        default=None, description="path of the SSH private key; without it the agent's keys are tried"
+    )
+    base_dir: str = Field(default="/opt/grupogad", description="where the stack's files live on the server")
+
+    @model_validator(mode="after")
+    def _existing_is_complete(self) -> Self:
+        if self.kind == "existing":
+            missing = [key for key in ("address", "host_key") if getattr(self, key) is None]
+            if missing:
+                raise ValueError(f"kind existing needs {' and '.join(missing)}")
+        return self
+
+
+class Network(Section):
+    """Address space of the stack's networks."""
+
+    subnet: IPv4Network | None = Field(
+        default=None,
+        description="a /22 that becomes edge, data and egress; without it, the block this machine gave",
+    )
+
+    @model_validator(mode="after")
+    def _is_a_22(self) -> Self:
+        if self.subnet is not None and self.subnet.prefixlen != 22:
+            raise ValueError(f"subnet must be a /22, {self.subnet} is a /{self.subnet.prefixlen}")
+        return self
+
+
+class Images(Section):
+    """What is deployed: always a digest, never a tag."""
+
+    source: Literal["local", "registry"] = Field(
+        description="local: the digests that `gad images build` recorded; registry: the digests below"
+    )
+    app: Digest | None = Field(default=None, description="the application; the one value of a release")
+    postgres: Digest | None = None
+    redis: Digest | None = None
+    caddy: Digest | None = None
+
+
+class Postgres(Section):
+    """PostgreSQL with PostGIS."""
+
+    memory_mib: int = Field(ge=256, le=1_048_576, description="container limit; buffers follow from it")
+    cpus: Cpus = "1.0"
+    pids: int = Field(default=256, ge=64, le=4096)
+    max_connections: int = Field(default=50, ge=20, le=1000)
+
+
+class Redis(Section):
+    """Redis: cache, limits, event streams."""
+
+    memory_mib: int = Field(ge=64, le=262_144, description="container limit")
+    maxmemory_mib: int = Field(ge=32, le=196_608, description="what Redis may fill; leave it headroom")
+    cpus: Cpus = "0.5"
+    pids: int = Field(default=64, ge=32, le=1024)
+
+    @model_validator(mode="after")
+    def _leaves_headroom(self) -> Self:
+        # A background save forks: pages changed meanwhile are copied, so data must not fill the limit.
+        if self.maxmemory_mib * 4 > self.memory_mib * 3:
+            raise ValueError(
+                f"maxmemory_mib {self.maxmemory_mib} leaves no headroom for saving; "
+                f"at most {self.memory_mib * 3 // 4} of memory_mib {self.memory_mib}"
+            )
+        return self
+
+
+class Api(Section):
+    """Both API slots."""
+
+    memory_mib: int = Field(ge=128, le=65_536)
+    cpus: Cpus = "1.0"
+    pids: int = Field(default=128, ge=32, le=4096)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    db_pool: int = Field(default=5, ge=1, le=100, description="connections of each slot")
+    timezone: str = "America/Guayaquil"
+
+
+class Proxy(Section):
+    """Caddy, the only one that publishes ports."""
+
+    site: str = Field(
+        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", description="the host name people open, without a port"
+    )
+    tls: Literal["internal", "acme"] = Field(description="internal: Caddy's own CA; acme: a public one")
+    acme_email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+$")
+    bind: IPv4Address = Field(default=IPv4Address("127.0.0.1"), description="address the ports are bound to")
+    https_port: Port | None = Field(default=None, description="without it, the block this machine gave")
+    http_port: Port | None = Field(default=None, description="without it, the block this machine gave")
+    hsts: bool = False
+    memory_mib: int = Field(default=128, ge=64, le=65_536)
+    cpus: Cpus = "1.0"
+    pids: int = Field(default=128, ge=32, le=4096)
+
+    @model_validator(mode="after")
+    def _acme_is_complete(self) -> Self:
+        if self.tls == "acme" and self.acme_email is None:
+            raise ValueError("tls acme needs acme_email")
+        return self
+
+
+class Secrets(Section):
+    """Values that reach containers as files, never as environment. `gad secrets init` makes them."""
+
+    superuser_password: Secret = Field(description="PostgreSQL superuser; used inside its container only")
+    owner_password: Secret = Field(description="owner of the schema; used by migrations")
+    app_password: Secret = Field(description="the API's database account")
+    redis_password: Secret = Field(description="the API's Redis account")
+    jwt_secret: Secret = Field(description="signs access tokens")
+    hmac_key: Secret = Field(description="look-up of personal values that are stored encrypted")
+    kek: Secret = Field(description="wraps each person's data key")
+    revision_key: Secret = Field(description="names a revision of the secrets without revealing them")
+
+
+class StackFile(Section):
+    """The keys of a stack file, under the namespace `grupo-gad:`."""
+
+    environment: Literal["dev", "staging", "production"]
+    server: Server
+    network: Network = Network()
+    images: Images
+    postgres: Postgres
+    redis: Redis
+    api: Api
+    proxy: Proxy
+    secrets: Secrets
+
+    @model_validator(mode="after")
+    def _suits_the_environment(self) -> Self:
+        if self.environment != "dev":
+            if self.server.kind == "local":
+                raise ValueError("server.kind local is for dev; staging and production run on a server")
+            if self.images.source == "local":
+                raise ValueError("images.source local is for dev; pin digests with `gad images lock`")
+        pools = 2 * self.api.db_pool + 10  # both slots, and room for migration, backup and a person
+        if pools > self.postgres.max_connections:
+            raise ValueError(
+                f"postgres.max_connections {self.postgres.max_connections} is less than the {pools} "
+                f"that two slots with api.db_pool {self.api.db_pool} and operations need"
+            )
+        return self
+
+
+IMAGES = ("app", "postgres", "redis", "caddy")
+
+
+class Settings(BaseModel):
+    """A whole stack, complete: nothing optional is left open."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stack: str
+    prefix: str
+    file: StackFile
+    images: Mapping[str, str]
+    subnet: IPv4Network
+    https_port: int
+    http_port: int
+    host_dir: str  # where the stack's files live, on the machine that runs its containers
+
+    def revision(self, *names: str) -> str:
+        """A name for the present values of these secrets: it changes with them and reveals nothing.
+
+        Keyed, so that the name in clear in state and paths is no way to test guesses.
+        """
+        key = self.file.secrets.revision_key.get_secret_value().encode()
+        values = {name: getattr(self.file.secrets, name).get_secret_value() for name in sorted(names)}
+        return hmac.new(key, json.dumps(values).encode(), hashlib.sha256).hexdigest()[:12]
+
+
+def parse(config: Mapping[str, object], *, source: str) -> StackFile:
+    """Validate the values of a stack file; `source` is its name in messages.
+
+    Raises GadError that names every wrong key by its path, what is allowed, and the nearest key.
+    """
+    try:
+        return StackFile.model_validate(dict(config))
+    except ValidationError as error:
+        facts = [_fact(detail["loc"], detail["type"], detail["msg"]) for detail in error.errors()]
+        remedies = {_remedy(detail["loc"], detail["type"], source) for detail in error.errors()}
+        raise GadError(
+            f"{'; '.join(facts)} ({source})", remedy="; ".join(sorted(remedies)), exit_code=Exit.USAGE
+        ) from None
+
+
+def _fact(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    path = ".".join(str(part) for part in location) or "the stack file"
+    if kind == "extra_forbidden":
+        known = sorted(_section(location[:-1]).model_fields)
+        near = difflib.get_close_matches(str(location[-1]), known, n=1)
+        whole = ".".join([*(str(part) for part in location[:-1]), *near])
+        hint = f"did you mean {whole}?" if near else f"allowed are {', '.join(known)}"
+        return f"{path} is no setting; {hint}"
+    if kind == "missing":
+        return f"{path} is missing"
+    return f"{path}: {message.removeprefix('Value error, ')}"
+
+
+def _remedy(location: tuple[int | str, ...], kind: str, source: str) -> str:
+    if location and location[0] == "secrets" and kind != "extra_forbidden":
+        stack = source.removeprefix("Pulumi.").removesuffix(".yaml")
+        return f"run `gad secrets init {stack}`, which creates strong ones"
+    return f"correct {source}; config/stack.schema.json lists every key"
+
+
+def _section(location: tuple[int | str, ...]) -> type[BaseModel]:
+    section: type[BaseModel] = StackFile
+    for part in location:
+        annotation = section.model_fields[str(part)].annotation
+        candidates = [annotation, *get_args(annotation)]
+        section = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return section
+
+
+def resolve(file: StackFile, *, stack: str, block: Claim, local_images: Mapping[str, str]) -> Settings:
+    """Complete a stack file with what this machine decides: its block and locally built images.
+
+    Raises GadError if an image is neither in the stack file nor built here.
+    """
+    stated = {name: getattr(file.images, name) for name in IMAGES}
+    images: dict[str, str] = {}
+    for name, digest in stated.items():
+        known = digest or (local_images.get(name) if file.images.source == "local" else None)
+        if known is None:
+            raise GadError(
+                f"images.{name} has no digest (Pulumi.{stack}.yaml)",
+                remedy=f"run `gad images build {name}`"
+                if file.images.source == "local"
+                else f"run `gad images lock --stack {stack}`",
+                exit_code=Exit.USAGE,
+            )
+        images[name] = known
+    local = file.server.kind == "local"
+    return Settings(
+        stack=stack,
+        prefix=block.prefix if local else f"gad-{stack}",
+        file=file,
+        images=images,
+        subnet=file.network.subnet or block.subnet,
+        https_port=file.proxy.https_port or (block.https_port if local else 443),
+        http_port=file.proxy.http_port or (block.http_port if local else 80),
+        host_dir=str(ROOT / ".gad" / stack / "host") if local else f"{file.server.base_dir}/{stack}",
+    )
+
+
+def load(stack: str) -> Settings:
+    """The settings of the stack that the engine is running now.
+
+    Reads the engine's configuration, this machine's claims and the local image lock. Raises
+    GadError for anything that is not right.
+    """
+    source = f"Pulumi.{stack}.yaml"
+    file = parse(_engine_config(), source=source)
+    return resolve(file, stack=stack, block=claim(stack, ROOT), local_images=local_digests())
+
+
+def _engine_config() -> dict[str, object]:
+    values: dict[str, str] = json.loads(os.environ.get("PULUMI_CONFIG") or "{}")
+    prefix = f"{NAMESPACE}:"
+    return {k.removeprefix(prefix): _value(v) for k, v in values.items() if k.startswith(prefix)}
+
+
+def _value(text: str) -> object:
+    # The engine hands objects over as JSON and scalars as they stand.
+    return json.loads(text) if text[:1] in ("{", "[") else text
+
+
+def local_digests() -> dict[str, str]:
+    """Image name to digest, as `gad images build` recorded them; empty if it never ran."""
+    return {image.name: image.digest for image in read_lock(ROOT).images}
+
+
+def schema() -> str:
+    """JSON Schema of a stack file, for editors; byte-stable."""
+    body = StackFile.model_json_schema()
+    secure = {
+        "oneOf": [
+            {"type": "string"},
+            {"type": "object", "required": ["secure"], "properties": {"secure": {"type": "string"}}},
+        ]
+    }
+    for name in body["$defs"]["Secrets"]["properties"].values():
+        text = name.get("description", "")
+        name.clear()
+        name.update({"description": text, **secure})
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "GRUPO_GAD stack file",
+        "type": "object",
+        "required": ["config"],
+        "properties": {
+            "encryptionsalt": {"type": "string"},
+            "secretsprovider": {"type": "string"},
+            "config": {
+                "type": "object",
+                "additionalProperties": False,
+                "patternProperties": {"^(pulumi|docker|command):": {}},
+                "required": [f"{NAMESPACE}:{key}" for key in body["required"]],
+                "properties": {f"{NAMESPACE}:{key}": value for key, value in body["properties"].items()},
+            },
+        },
+        "$defs": body["$defs"],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"

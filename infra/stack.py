@@ -1,0 +1,347 @@
+"""The whole stack: the only file that knows all components and their order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypedDict
+
+import pulumi
+from pulumi import Output
+from pydantic import ValidationError
+
+from infra import render
+from infra.components import api
+from infra.components.api import ApiSlot, ApiSlotArgs, ReleaseDir, ReleaseDirArgs, Route, RouteArgs
+from infra.components.container import Declared
+from infra.components.host import Host, HostArgs, connect
+from infra.components.images import Images, ImagesArgs
+from infra.components.migration import Migration, MigrationArgs
+from infra.components.network import Network, NetworkArgs
+from infra.components.postgres import Postgres, PostgresArgs
+from infra.components.proxy import Proxy, ProxyArgs
+from infra.components.redis import Redis, RedisArgs
+from infra.components.secrets import ReaderSecrets, Secrets, SecretsArgs
+from infra.errors import Exit, GadError
+from infra.names import Names
+from infra.release import SLOTS, Recorded, Slot, plan_release
+from infra.settings import Settings
+
+SECRETS = "/run/gad/secrets"
+API_SECRETS = ("database_url", "redis_url", "jwt_secret", "hmac_key", "kek")
+
+
+class Outputs(TypedDict):
+    """What the stack exports; verification and every `gad` command read these, not the settings."""
+
+    stack: str
+    environment: str
+    prefix: str
+    host: str
+    url: str
+    http_url: str
+    site: str
+    tls: str
+    hsts: bool
+    release: Output[dict[str, object]]
+    containers: dict[str, Declared]
+    networks: dict[str, dict[str, object]]
+    volumes: dict[str, str]
+    images: dict[str, str]
+
+
+def build(settings: Settings, recorded: Recorded | None) -> Outputs:
+    """Declare everything, in the order it must come up; `recorded` is the last finished update."""
+    file, names = settings.file, names_of(settings)
+    host = connect(_host_args(settings))
+    network = Network("network", NetworkArgs(host=host, names=names, subnet=settings.subnet))
+    plan = plan_release(desired_slot(settings), recorded)
+    secrets = _secrets(settings, host)
+    images = Images("images", ImagesArgs(host=host, digests=settings.images))
+
+    db_files = render.postgres_files(
+        memory_mib=file.postgres.memory_mib,
+        max_connections=file.postgres.max_connections,
+        subnet=network.subnets["data"],
+        roles=("gad_owner", "gad_app"),
+    )
+    database = Postgres(
+        "postgres",
+        PostgresArgs(
+            host=host,
+            names=names,
+            image=settings.images["postgres"],
+            network=network.data,
+            host_dir=settings.host_dir,
+            config=_archive(db_files),
+            config_revision=render.revision(db_files),
+            secrets=secrets.readers["postgres"],
+            memory_mib=file.postgres.memory_mib,
+            cpus=file.postgres.cpus,
+            pids=file.postgres.pids,
+            needs=(images.pulled["postgres"],),
+        ),
+    )
+    redis_files = render.redis_files(maxmemory_mib=file.redis.maxmemory_mib)
+    cache = Redis(
+        "redis",
+        RedisArgs(
+            host=host,
+            names=names,
+            image=settings.images["redis"],
+            network=network.data,
+            host_dir=settings.host_dir,
+            config=_archive(redis_files),
+            config_revision=render.revision(redis_files),
+            secrets=secrets.readers["redis"],
+            memory_mib=file.redis.memory_mib,
+            cpus=file.redis.cpus,
+            pids=file.redis.pids,
+            needs=(images.pulled["redis"],),
+        ),
+    )
+    schema = Migration(
+        "migration",
+        MigrationArgs(
+            host=host,
+            names=names,
+            image=settings.images["app"],
+            envs={"GAD_MIGRATION_URL_FILE": f"{SECRETS}/migration_url"},
+            secrets=secrets.readers["migration"],
+            needs=(database.server, images.pulled["app"]),
+        ),
+    )
+    release_dir = ReleaseDir("release", ReleaseDirArgs(host=host, path=f"{settings.host_dir}/release"))
+    slots = {
+        slot: ApiSlot(
+            f"api-{slot}",
+            ApiSlotArgs(
+                host=host,
+                names=names,
+                slot=slot,
+                image=plan.slot(slot).image,
+                envs=dict(plan.slot(slot).envs),
+                secrets_dir=plan.slot(slot).secrets_dir,
+                release_dir=release_dir.path,
+                memory_mib=plan.slot(slot).memory_mib,
+                cpus=plan.slot(slot).cpus,
+                pids=plan.slot(slot).pids,
+                keep=recorded is not None and plan.slot(slot) == recorded.slot(slot),
+                needs=(
+                    *(network.data, network.edge, release_dir, secrets.readers["api"]),
+                    *(images.pulled["app"], schema, cache.server),
+                ),
+            ),
+        )
+        for slot in SLOTS
+    }
+    site_files = render.caddy_files(
+        site=file.proxy.site,
+        tls=file.proxy.tls,
+        acme_email=file.proxy.acme_email,
+        public_port=settings.https_port,
+        hsts=file.proxy.hsts,
+        upstreams=tuple(f"api-{slot}:{api.PORT}" for slot in SLOTS),
+    )
+    edge = Proxy(
+        "proxy",
+        ProxyArgs(
+            host=host,
+            names=names,
+            image=settings.images["caddy"],
+            host_dir=settings.host_dir,
+            config=_archive(site_files),
+            config_revision=render.revision(site_files),
+            bind=str(file.proxy.bind),
+            https_port=settings.https_port,
+            http_port=settings.http_port,
+            memory_mib=file.proxy.memory_mib,
+            cpus=file.proxy.cpus,
+            pids=file.proxy.pids,
+            needs=(network.edge, network.egress, images.pulled["caddy"]),
+        ),
+    )
+    route = Route(
+        "route",
+        RouteArgs(
+            host=host,
+            names=names,
+            release_dir=release_dir,
+            live=plan.live,
+            version=plan.slot(plan.live).revision,
+            needs=(*(slot.server for slot in slots.values()), edge.server),
+        ),
+    )
+    return _outputs(
+        settings,
+        # Known once the route has turned: an update that fails before it must not be recorded.
+        route.turned.apply(lambda _: plan.recorded.model_dump(mode="json")),
+        containers={
+            "postgres": database.declared,
+            "redis": cache.declared,
+            **{f"api-{name}": slot.declared for name, slot in slots.items()},
+            "proxy": edge.declared,
+        },
+        network=network,
+    )
+
+
+def names_of(settings: Settings) -> Names:
+    """The physical names of a stack."""
+    return Names(stack=settings.stack, prefix=settings.prefix)
+
+
+def desired_slot(settings: Settings) -> Slot:
+    """What the stack file asks of the API: the thing a release is about."""
+    file = settings.file
+    secrets_dir = f"{settings.host_dir}/secrets/api/{_reader_revision(settings, 'api')}"
+    url = f"https://{_authority(settings)}"
+    envs = {
+        "GAD_ALLOWED_HOSTS": file.proxy.site,
+        "GAD_ALLOWED_ORIGINS": url,
+        "GAD_DB_POOL": f"{file.api.db_pool}+0",
+        "GAD_ENV": file.environment,
+        "GAD_JWT_AUDIENCE": f"gad-{settings.stack}",
+        "GAD_JWT_ISSUER": url,
+        "GAD_LOG_LEVEL": file.api.log_level,
+        "GAD_TRUSTED_PROXIES": str(next(settings.subnet.subnets(new_prefix=24))),
+        "GAD_TZ": file.api.timezone,
+        **{f"GAD_{name.upper()}_FILE": f"{SECRETS}/{name}" for name in API_SECRETS},
+    }
+    return Slot(
+        image=settings.images["app"],
+        envs=tuple(sorted(envs.items())),
+        secrets_dir=secrets_dir,
+        memory_mib=file.api.memory_mib,
+        cpus=file.api.cpus,
+        pids=file.api.pids,
+        form=api.FORM,
+    )
+
+
+def last_release(stack: str) -> Recorded | None:
+    """The release that the stack's own last finished update recorded; None before the first.
+
+    The engine reads the stack's outputs from its state: known at preview too, and the same whoever
+    runs it. A plain value, so that which resources exist never hangs on an `apply`.
+    """
+    name = f"organization/{pulumi.get_project()}/{stack}"
+    answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value
+    return parse_recorded(answer["outputs"].get("release"))
+
+
+def parse_recorded(value: object) -> Recorded | None:
+    """The recorded release out of the stack's outputs; raises GadError if it is not readable."""
+    if value is None:
+        return None
+    try:
+        return Recorded.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        raise GadError(
+            f"the recorded release is not readable: {error.errors()[0]['msg']}",
+            remedy="export the stack with `pulumi stack export`, correct outputs.release, import it",
+            exit_code=Exit.REFUSED,
+        ) from None
+
+
+def _host_args(settings: Settings) -> HostArgs:
+    server = settings.file.server
+    key = Path(server.private_key_file).expanduser() if server.private_key_file else None
+    if key is not None and not key.is_file():
+        raise GadError(
+            f"server.private_key_file {key} does not exist (Pulumi.{settings.stack}.yaml)",
+            remedy="name the private key of the account on the server",
+            exit_code=Exit.USAGE,
+        )
+    return HostArgs(
+        address=server.address,
+        port=server.port,
+        user=server.user,
+        host_key=server.host_key,
+        private_key=key.read_text(encoding="utf-8") if key else None,
+    )
+
+
+# Which secrets each reader's files are made of. A reader gets nothing else.
+READERS: Mapping[str, tuple[str, ...]] = {
+    "postgres": ("superuser_password", "owner_password", "app_password"),
+    "redis": ("redis_password",),
+    "migration": ("owner_password",),
+    "api": ("app_password", "redis_password", "jwt_secret", "hmac_key", "kek"),
+}
+
+
+def _reader_revision(settings: Settings, reader: str) -> str:
+    return settings.revision(*READERS[reader])
+
+
+def _secrets(settings: Settings, host: Host) -> Secrets:
+    value = {
+        name: Output.secret(getattr(settings.file.secrets, name).get_secret_value())
+        for name in {name for names in READERS.values() for name in names}
+    }
+    files: dict[str, dict[str, Output[str]]] = {
+        "postgres": {name: value[name] for name in READERS["postgres"]},
+        "redis": {"users.acl": value["redis_password"].apply(render.redis_accounts)},
+        "migration": {"migration_url": _database_url("gad_owner", value["owner_password"])},
+        "api": {
+            "database_url": _database_url("gad_app", value["app_password"]),
+            "redis_url": Output.concat("redis://gad:", value["redis_password"], "@redis:6379/0"),
+            **{name: value[name] for name in ("jwt_secret", "hmac_key", "kek")},
+        },
+    }
+    return Secrets(
+        "secrets",
+        SecretsArgs(
+            host=host,
+            host_dir=settings.host_dir,
+            readers={
+                reader: ReaderSecrets(files=content, revision=_reader_revision(settings, reader))
+                for reader, content in files.items()
+            },
+            pack=render.archive,
+        ),
+    )
+
+
+def _database_url(role: str, password: Output[str]) -> Output[str]:
+    return Output.concat(f"postgresql://{role}:", password, "@postgres:5432/gad")
+
+
+def _archive(files: tuple[render.Rendered, ...]) -> str:
+    return render.archive({file.path: file.text for file in files})
+
+
+def _authority(settings: Settings) -> str:
+    site = settings.file.proxy.site
+    return site if settings.https_port == 443 else f"{site}:{settings.https_port}"
+
+
+def _outputs(
+    settings: Settings,
+    release: Output[dict[str, object]],
+    *,
+    containers: dict[str, Declared],
+    network: Network,
+) -> Outputs:
+    server, file, names = settings.file.server, settings.file, names_of(settings)
+    return Outputs(
+        stack=settings.stack,
+        environment=file.environment,
+        prefix=settings.prefix,
+        host="local" if server.address is None else f"ssh://{server.user}@{server.address}:{server.port}",
+        url=f"https://{_authority(settings)}",
+        http_url=f"http://{file.proxy.site}:{settings.http_port}",
+        site=file.proxy.site,
+        tls=file.proxy.tls,
+        hsts=file.proxy.hsts,
+        release=release,
+        containers=containers,
+        networks={
+            role: {"name": names.network(role), "internal": role != "egress", "subnet": str(subnet)}
+            for role, subnet in network.subnets.items()
+        },
+        volumes={role: names.volume(role) for role in ("postgres", "redis", "proxy")},
+        images=dict(settings.images),
+    )
