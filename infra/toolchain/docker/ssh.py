@@ -1,0 +1,158 @@
+"""`ssh://` hosts through the openssh client, with the program's `sshOpts` and one shared connection.
+
+docker-py starts the client without options of the caller's; only the command line and the reuse of
+connections differ here. All requests share one authenticated connection (ControlMaster): a host that limits
+new ones (MaxStartups) would drop them otherwise.
+"""
+
+from __future__ import annotations
+
+import atexit
+import queue
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Protocol, cast
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from docker.transport.basehttpadapter import BaseHTTPAdapter
+from docker.transport.sshconn import SSHSocket
+
+from infra.errors import GadError
+
+# Seconds: `ssh` gives up on a host that does not answer; the official client's own value.
+CONNECT_TIMEOUT_S = 30
+# Seconds the shared connection outlives its last request; it is closed at the end of the process anyway.
+PERSIST_S = 30
+
+
+class SshHost:
+    """Where `url` (`ssh://user@host:port`) leads, and the command line that gets there."""
+
+    def __init__(self, url: str, options: Sequence[str]) -> None:
+        parts = urlsplit(url)
+        if not parts.hostname:
+            raise GadError(f"the Docker host {url} names no machine", remedy="write ssh://user@host:port")
+        self.url = url
+        self.folder = Path(tempfile.mkdtemp(prefix="gad-ssh-"))
+        self.stderr: IO[bytes] = (self.folder / "stderr").open("a+b")
+        destination = [*(["-l", parts.username] if parts.username else [])]
+        destination += ["-p", str(parts.port)] if parts.port else []
+        # The first value of an option counts, so what the program says goes first.
+        self.arguments = [
+            "ssh",
+            *options,
+            *("-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_TIMEOUT_S}"),
+            *("-o", "ControlMaster=auto", "-o", f"ControlPath={self.folder}/%C"),
+            *("-o", f"ControlPersist={PERSIST_S}", "-T"),
+            *destination,
+        ]
+        self.hostname = parts.hostname
+        atexit.register(self.close)
+
+    @property
+    def command(self) -> list[str]:
+        """Speak with the Docker engine over standard input and output."""
+        return [*self.arguments, "--", self.hostname, "docker system dial-stdio"]
+
+    def complaint(self) -> str:
+        """The last line the ssh client wrote to standard error."""
+        self.stderr.flush()
+        lines = (self.folder / "stderr").read_text(errors="replace").strip().splitlines()
+        return lines[-1].strip() if lines else ""
+
+    def close(self) -> None:
+        """End the shared connection."""
+        if not self.folder.exists():
+            return
+        subprocess.run(
+            [*self.arguments, "-O", "exit", "--", self.hostname],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            timeout=5,
+        )
+        self.stderr.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class _Process(Protocol):
+    def poll(self) -> int | None: ...
+
+
+class _Socket(SSHSocket):
+    """One request stream to the engine; the base class reads and writes the process's pipes."""
+
+    def __init__(self, host: SshHost) -> None:
+        super().__init__(host.hostname)
+        self.target = host
+
+    def dial(self) -> None:
+        self.proc = subprocess.Popen(
+            self.target.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.target.stderr,
+            start_new_session=True,  # an interrupt at the terminal is the engine's to handle
+        )
+
+    def is_alive(self) -> bool:
+        return self.proc is not None and cast(_Process, self.proc).poll() is None
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    def __init__(self, host: SshHost, timeout: int) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self.target = host
+
+    def connect(self) -> None:
+        sock = _Socket(self.target)
+        sock.dial()
+        self.sock = sock
+
+
+class _Pool(urllib3.connectionpool.HTTPConnectionPool):
+    scheme = "ssh"
+
+    def __init__(self, host: SshHost, timeout: int) -> None:
+        super().__init__("localhost", timeout=timeout, maxsize=16)
+        self.target = host
+        self.seconds = timeout
+
+    def _new_conn(self) -> _Connection:
+        return _Connection(self.target, self.seconds)
+
+    def _get_conn(self, timeout: float | None = None) -> _Connection:
+        # The base class would ask the operating system about the socket; ours is a pair of pipes.
+        del timeout
+        if self.pool is None:
+            raise urllib3.exceptions.ClosedPoolError(self, "the pool is closed")
+        try:
+            found = self.pool.get(block=False)
+        except queue.Empty:
+            found = None
+        if isinstance(found, _Connection) and isinstance(found.sock, _Socket) and found.sock.is_alive():
+            return found
+        return self._new_conn()
+
+
+class SshAdapter(BaseHTTPAdapter):
+    """Carries docker-py's requests to `host`."""
+
+    def __init__(self, host: SshHost, timeout: int) -> None:
+        super().__init__()
+        self.ssh_pool = _Pool(host, timeout)
+
+    def get_connection(self, url: str | bytes, proxies: object = None) -> _Pool:
+        """One pool: there is one host."""
+        del url, proxies
+        return self.ssh_pool
+
+
+def mount(session: requests.Session, host: SshHost, timeout: int) -> None:
+    """Let `session` reach `host` under the address docker-py uses for ssh."""
+    session.mount("http+docker://ssh", SshAdapter(host, timeout))

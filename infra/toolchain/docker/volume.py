@@ -1,0 +1,108 @@
+"""docker.Volume."""
+
+from __future__ import annotations
+
+from docker.errors import APIError, NotFound
+
+from infra.toolchain.plugin import Call, Change, Created, Properties, ReadBack, Resource, Schema, Updated
+
+from .connection import Connection, daemon_error, json_object
+from .container_body import labels
+from .contract import VOLUME
+from .typed import text, words
+
+# Seconds a deletion waits for the last container to let go, as for networks.
+REMOVE_TIMEOUT_S = 30
+REMOVE_INTERVAL_S = 0.5
+
+
+class Volume(Resource):
+    """A volume; its id is its name."""
+
+    schema: Schema = VOLUME
+    autoname = "name"
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def create(self, call: Call, inputs: Properties) -> Created:
+        """Make it; one that exists already is taken as it is, as the engine does."""
+        del call
+        client = self._connection.client()
+        name = text(inputs, "name")
+        with self._connection.explained(f"create volume {name}"):
+            inspect = json_object(
+                client.create_volume(
+                    name,
+                    driver=text(inputs, "driver") or None,
+                    driver_opts=words(inputs, "driverOpts") or None,
+                    labels=labels(inputs) or None,
+                )
+            )
+        return Created(id=name, state=volume_state(inspect, inputs))
+
+    def read(self, call: Call, id_: str, inputs: Properties, state: Properties) -> ReadBack | None:
+        """Inspect it."""
+        del call
+        client = self._connection.client()
+        try:
+            with self._connection.explained(f"read volume {id_}"):
+                inspect = json_object(client.inspect_volume(id_))
+        except NotFound:
+            return None
+        if not inputs:
+            inputs = imported_volume(inspect)
+            state = inputs
+        return ReadBack(inputs=inputs, state=volume_state(inspect, state))
+
+    def update(self, call: Call, id_: str, change: Change) -> Updated:
+        """Record the inputs; whatever matters replaces."""
+        del call, id_
+        return Updated(state={**change.state, **change.new_inputs})
+
+    def delete(self, call: Call, id_: str, inputs: Properties, state: Properties) -> None:
+        """Remove it with its data, waiting for containers that are on their way out."""
+        del inputs, state
+        client = self._connection.client()
+        waited = 0.0
+        while True:
+            try:
+                client.remove_volume(id_)
+            except NotFound:
+                return
+            except APIError as error:
+                if waited >= REMOVE_TIMEOUT_S:
+                    raise daemon_error(
+                        f"timeout while waiting for the volume {id_} to be removed "
+                        f"(still pending after {REMOVE_TIMEOUT_S}s)",
+                        error,
+                    ) from error
+            else:
+                return
+            call.wait(REMOVE_INTERVAL_S, f"the volume {id_} to be free")
+            waited += REMOVE_INTERVAL_S
+
+
+def volume_state(inspect: Properties, recorded: Properties) -> Properties:
+    """The outputs: what the engine chose over what was recorded."""
+    state: Properties = {key: value for key, value in recorded.items() if key != "__defaults"}
+    state |= {
+        "driver": text(inspect, "Driver"),
+        "id": text(inspect, "Name"),
+        "mountpoint": text(inspect, "Mountpoint"),
+        "name": text(inspect, "Name"),
+    }
+    return state
+
+
+def imported_volume(inspect: Properties) -> Properties:
+    """The inputs that would make this volume."""
+    found: Properties = {
+        "name": text(inspect, "Name"),
+        "driver": text(inspect, "Driver"),
+        "driverOpts": dict(words(inspect, "Options")),
+        "labels": [
+            {"label": label, "value": value} for label, value in sorted(words(inspect, "Labels").items())
+        ],
+    }
+    return {key: value for key, value in found.items() if value not in ("", [], {})}
