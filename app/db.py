@@ -1,0 +1,217 @@
+"""PostgreSQL: one small pool, transactions for writes, prepared reads in autocommit, honest failures.
+
+Whatever the database's absence looks like below (refused, reset, too slow, pool empty), callers see one
+thing: `app.errors.Unavailable`, a 503 with Retry-After. Nothing is retried here: a write may have happened.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+import asyncpg
+from fastapi import Depends
+from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, event, func, text
+from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+from sqlalchemy.sql import ClauseElement
+from starlette.requests import Request
+
+from app import metrics
+from app.errors import Unavailable
+from app.settings import PoolSize
+
+CONNECT_S = 2.0  # chosen: as long as a caller may wait for a connection at all
+
+QUERY_CANCELED = "57014"  # the statement timeout
+# Shutdown, crash and start-up of the server, connection limits, deadlock: try again later.
+_PASSING = ("57P01", "57P02", "57P03", "53", "08", "40001", "40P01")
+
+
+class Row(DeclarativeBase):
+    """Base of all mapped tables. Names of constraints are fixed: services tell conflicts apart by them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "%(table_name)s_pkey",
+            "fk": "%(table_name)s_%(column_0_name)s_fkey",
+            "ck": "%(table_name)s_%(constraint_name)s_check",
+        }
+    )
+
+
+class Entity(Row):
+    """A row that people know by its `uuid`; `id` never leaves the database."""
+
+    __abstract__ = True
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    uuid: Mapped[UUID] = mapped_column(unique=True, default=uuid4, server_default=text("gen_random_uuid()"))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now(), onupdate=func.now()
+    )
+    deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    version: Mapped[int] = mapped_column(Integer, server_default=text("1"), default=1)
+
+
+schema_info = Table(
+    "schema_info",
+    Row.metadata,
+    Column("ordinal", Integer, nullable=False),
+    Column("min_ordinal", Integer, nullable=False),
+)
+
+
+class Read:
+    """A Core statement compiled once; it runs on the pool's asyncpg connection, without a transaction."""
+
+    def __init__(self, statement: ClauseElement) -> None:
+        dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
+        compiled = statement.compile(dialect=dialect)
+        self.sql = str(compiled)
+        self._order: tuple[str, ...] = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
+        self._given = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def arguments(self, values: dict[str, Any]) -> list[Any]:
+        """The values in the statement's order. KeyError: one is missing."""
+        merged = {**self._given, **values}
+        return [merged[name] for name in self._order]
+
+
+class Database:
+    """The pool of one process.
+
+    `wait_s` bounds the wait for a connection, `statement_ms` each statement (set in the server).
+    """
+
+    def __init__(self, url: str, *, pool: PoolSize, wait_s: float, statement_ms: int, name: str) -> None:
+        async def connect() -> asyncpg.Connection[asyncpg.Record]:
+            return await asyncpg.connect(
+                url,
+                timeout=CONNECT_S,
+                # The server cancels at statement_ms; this ends the wait when the server itself is gone.
+                command_timeout=statement_ms / 1000 + 1,
+                server_settings={"statement_timeout": str(statement_ms), "application_name": name},
+            )
+
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=connect,
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=pool.kept,
+            max_overflow=pool.overflow,
+            pool_timeout=wait_s,
+            pool_use_lifo=True,  # a busy connection keeps its prepared statements warm
+            hide_parameters=True,
+        )
+        self._pool = self._engine.pool
+        event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A unit of work: committed at the end of the block, rolled back by any exception.
+
+        Raises Unavailable. IntegrityError passes, for the service that knows what the conflict means.
+        """
+        with _honest():
+            async with (
+                self._connection() as connection,
+                AsyncSession(bind=connection, expire_on_commit=False) as session,
+                session.begin(),
+            ):
+                yield session
+
+    async def rows(self, read: Read, **values: Any) -> list[asyncpg.Record]:
+        """What `read` answers for `values`. Raises Unavailable."""
+        with _honest():
+            async with self._connection() as connection:
+                raw = await connection.get_raw_connection()
+                driver: asyncpg.Connection[asyncpg.Record] = raw.driver_connection  # type: ignore[assignment]
+                return await driver.fetch(read.sql, *read.arguments(values))
+
+    async def row(self, read: Read, **values: Any) -> asyncpg.Record | None:
+        """The first row, or None. Raises Unavailable."""
+        found = await self.rows(read, **values)
+        return found[0] if found else None
+
+    def connections(self) -> tuple[int, int]:
+        """In use and idle."""
+        pool = self._pool
+        assert isinstance(pool, AsyncAdaptedQueuePool)  # noqa: S101 - we chose it above
+        return pool.checkedout(), pool.checkedin()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        asked = time.perf_counter()
+        connection = await self._engine.connect()
+        metrics.db_pool_wait.observe(time.perf_counter() - asked)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+def _refuse_closed(connection: Any, _entry: ConnectionPoolEntry, _proxy: object) -> None:
+    """The driver knows when its socket was closed: a look costs nothing, a ping costs a round trip."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError("closed while idle")  # the pool opens another
+
+
+@contextmanager
+def _honest() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except PoolTimeout as error:
+        raise _unavailable("pool_timeout") from error
+    except DBAPIError as error:
+        sqlstate = str(getattr(error.orig, "sqlstate", None) or "")
+        if sqlstate == QUERY_CANCELED:
+            raise _unavailable("statement_timeout") from error
+        if error.connection_invalidated or sqlstate.startswith(_PASSING) or not sqlstate:
+            raise _unavailable("connect") from error
+        metrics.db_errors.labels("other").inc()
+        raise
+    except asyncpg.PostgresError as error:
+        sqlstate = str(error.sqlstate or "")
+        if sqlstate == QUERY_CANCELED:
+            raise _unavailable("statement_timeout") from error
+        if sqlstate.startswith(_PASSING):
+            raise _unavailable("connect") from error
+        metrics.db_errors.labels("other").inc()
+        raise
+    except (TimeoutError, OSError, asyncpg.InterfaceError, DisconnectionError) as error:
+        raise _unavailable("connect") from error
+
+
+def _unavailable(kind: str) -> Unavailable:
+    metrics.db_errors.labels(kind).inc()
+    return Unavailable()
+
+
+def violated(error: IntegrityError) -> str:
+    """Name of the constraint or unique index that refused the row; empty if the server did not say."""
+    cause = error.orig.__cause__ if error.orig is not None else None
+    return str(getattr(cause, "constraint_name", None) or "")
+
+
+async def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+Db = Annotated[Database, Depends(_database)]

@@ -1,0 +1,65 @@
+"""Kinds of value that bodies and queries of every noun are made of."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from app.i18n import text
+
+CLOCK_SKEW = timedelta(seconds=60)  # chosen: phones without NTP are off by seconds, not minutes
+
+
+def refuse(kind: str) -> PydanticCustomError:
+    """An error whose text is under [invalid] in the catalogue."""
+    return PydanticCustomError(kind, text(f"invalid.{kind}"))
+
+
+def _printable(value: str) -> str:
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in value):
+        raise refuse("control_character")  # NUL has no place in PostgreSQL, the others in no name
+    return unicodedata.normalize("NFC", value)
+
+
+def _past(value: datetime) -> datetime:
+    if value > datetime.now(UTC) + CLOCK_SKEW:
+        raise refuse("in_the_future")
+    return value
+
+
+def _not_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise PydanticCustomError("float_type", "a number, not a truth value")
+    return value
+
+
+Line = Annotated[str, AfterValidator(_printable), Field(min_length=1, max_length=80)]
+Moment = Annotated[AwareDatetime, AfterValidator(_past)]
+Latitude = Annotated[
+    float,
+    BeforeValidator(_not_bool),
+    Field(ge=-90, le=90, allow_inf_nan=False, description="Degrees, WGS 84."),
+]
+Longitude = Annotated[
+    float,
+    BeforeValidator(_not_bool),
+    Field(ge=-180, le=180, allow_inf_nan=False, description="Degrees, WGS 84."),
+]
+
+
+class Body(BaseModel):
+    """Base of what callers send: nothing unknown, nothing changed afterwards."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True
+    )
+
+
+class Answer(BaseModel):
+    """Base of what callers get."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,0 +1,1 @@
+"""Alive, ready, in rotation: three different questions."""

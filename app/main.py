@@ -1,0 +1,239 @@
+"""`python -m app.main`: one process, one loop, a public and a private port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.types import ASGIApp
+
+from app import __version__, errors, logs, metrics, openapi, policy
+from app.auth.routes import router as auth_router
+from app.auth.tokens import Tokens
+from app.cache import Cache
+from app.db import Database
+from app.errors import StartError
+from app.health.checks import DatabaseProbe, Health
+from app.health.routes import router as health_router
+from app.officer.routes import router as officer_router
+from app.private import application as private_application
+from app.request import Edge
+from app.rotation import Rotation
+from app.settings import Environment, Settings, load
+from app.user.routes import router as user_router
+from app.user.vault import Vault
+
+# After SIGTERM: LAME_DUCK_S of 503 on /health/ready while everything is still served (four of the proxy's
+# 250 ms checks), then no new connections and at most DRAIN_S for open requests: under the 25 s of the
+# product contract, section 14, and under the container's 30 s of grace.
+LAME_DUCK_S = 1.0
+DRAIN_S = 23
+KEEP_ALIVE_S = 75  # longer than the proxy keeps an idle connection, so that the proxy closes first
+
+log = logging.getLogger("gad.main")
+
+
+@dataclass(frozen=True)
+class Process:
+    """The two applications and what they share."""
+
+    public: ASGIApp
+    private: ASGIApp
+    api: FastAPI
+    health: Health
+    database: Database
+    cache: Cache
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self.health.close()
+        await self.database.close()
+        await self.cache.close()
+
+
+def routes_of(api: FastAPI) -> Iterator[tuple[str, str, bool]]:
+    """(method, path, is guarded) of every route."""
+    for context in iter_route_contexts(api.routes):
+        for method in sorted(context.methods or {"*"}):
+            if method != "HEAD":
+                guarded = isinstance(context.original_route, policy.GuardedRoute)
+                yield method, context.path or "", guarded
+
+
+def build(settings: Settings) -> Process:
+    """Assemble the process; connects to nothing yet. Raises StartError if a route has no rule."""
+    name = f"gad-api-{settings.slot or 'none'}"
+    url = settings.database_url.get_secret_value()
+    database = Database(
+        url,
+        pool=settings.db_pool,
+        wait_s=settings.db_pool_s,
+        statement_ms=settings.db_statement_ms,
+        name=name,
+    )
+    cache = Cache(settings.redis_url.get_secret_value(), timeout_ms=settings.redis_ms, name=name)
+    health = Health(
+        probe=DatabaseProbe(url, name=f"{name}-probe"),
+        database=database,
+        cache=cache,
+        rotation=Rotation(settings.live_slot_file, settings.slot),
+    )
+    is_open = settings.env is not Environment.PRODUCTION
+    api = FastAPI(
+        title="GRUPO_GAD",
+        version=__version__,
+        description="Efectivos, tareas y emergencias de un distrito.",
+        openapi_url="/openapi.json" if is_open else None,
+        docs_url="/docs" if is_open else None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,  # a redirect would repeat the request's Host
+        max_body_size=None,  # app.request limits it, after the caller was let in
+    )
+    errors.install(api)
+    for router in (health_router, auth_router, user_router, officer_router):
+        api.include_router(router)
+    api.state.settings = settings
+    api.state.database = database
+    api.state.cache = cache
+    api.state.health = health
+    api.state.vault = Vault(
+        kek=settings.kek.get_secret_value(), hmac_key=settings.hmac_key.get_secret_value()
+    )
+    api.state.tokens = Tokens(
+        secret=settings.jwt_secret.get_secret_value(),
+        previous=settings.jwt_previous.get_secret_value() if settings.jwt_previous else None,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+    )
+    policy.verify(routes_of(api))
+    _install_openapi(api)
+    metrics.prime_routes(_usual_answers(api))
+    metrics.build_info.labels(__version__, settings.slot or "none").set(1)
+    return Process(
+        public=Edge(api, slot=settings.slot, allowed_hosts=settings.allowed_hosts),
+        private=private_application(health, database),
+        api=api,
+        health=health,
+        database=database,
+        cache=cache,
+    )
+
+
+def _install_openapi(api: FastAPI) -> None:
+    described: list[dict[str, Any]] = []
+
+    def document() -> dict[str, Any]:
+        if not described:
+            described.append(openapi.describe(api))
+        return described[0]
+
+    api.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _usual_answers(api: FastAPI) -> Iterator[tuple[str, str, int]]:
+    for route in iter_route_contexts(api.routes):
+        if isinstance(route.original_route, APIRoute):
+            for method in route.methods or ():
+                yield method, route.path or "", route.original_route.status_code or 200
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to `serve`, which knows both servers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(app: ASGIApp, port: int, trusted: tuple[str, ...]) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            host="0.0.0.0",  # noqa: S104 - inside a container; networks decide who reaches it
+            port=port,
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(trusted),
+            forwarded_allow_ips=list(trusted),
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=DRAIN_S,
+        )
+    )
+
+
+@asynccontextmanager
+async def _background() -> AsyncIterator[None]:
+    watcher = asyncio.create_task(metrics.watch_event_loop())
+    try:
+        yield
+    finally:
+        watcher.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watcher
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Raises StartError if a port is taken."""
+    process = build(settings)
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    servers = (
+        _server(process.public, settings.port, settings.trusted_proxies),
+        _server(process.private, settings.private_port, ()),
+    )
+    metrics.REGISTRY.register(metrics.PoolConnections(process.database.connections))
+    async with _background():
+        tasks = [asyncio.create_task(server.serve()) for server in servers]
+        log.info("started", extra={"fields": {"version": __version__, "port": settings.port}})
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        process.health.stopping = True
+        log.info("stopping")
+        if (await process.health.ready()).checks["rotation"]["ok"]:
+            await asyncio.sleep(LAME_DUCK_S)
+        for server in servers:
+            server.should_exit = True
+        stopped.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        await process.close()
+    if any(isinstance(each, SystemExit) for each in ended):
+        raise StartError(
+            f"GAD_PORT {settings.port} or GAD_PRIVATE_PORT {settings.private_port} cannot be listened on",
+            remedy="free the port or choose another",
+        )
+    log.info("stopped")
+
+
+def main() -> int:
+    """Exit code 0 stopped as asked, 2 wrong settings."""
+    try:
+        settings = load(Settings)
+        logs.configure(settings.log_level, settings.slot)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings))
+    except StartError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

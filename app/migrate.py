@@ -1,0 +1,160 @@
+"""`python -m app.migrate upgrade|current|check|sql`: the only thing that changes the schema.
+
+It runs as the schema's owner (GAD_MIGRATION_URL), in its own container; the API never migrates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable
+
+import asyncpg
+from alembic import autogenerate, command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from app import logs
+from app.db import Row
+from app.errors import StartError
+from app.officer import models as _officer  # noqa: F401 - fills the metadata
+from app.settings import MigrationSettings, load
+from app.user import models as _user  # noqa: F401
+
+# Any number, the same for ever: two migrators must meet at the same lock.
+ADVISORY_LOCK = 0x6761645F6D69
+WAIT_OTHER_S = 300  # chosen: another migrator's whole chain
+LOCK_S = 1  # product contract: a step that must wait for a lock longer gives up, readers come first
+
+DIFFERENT = 3  # exit code of `check`, as in every command of the project
+
+
+def config() -> Config:
+    """Alembic's configuration; there is no ini file to keep in step."""
+    made = Config()
+    made.set_main_option("script_location", "app:migrations")
+    made.set_main_option("path_separator", "os")
+    return made
+
+
+def head() -> str:
+    """The newest revision of this code."""
+    found = ScriptDirectory.from_config(config()).get_current_head()
+    assert found is not None  # noqa: S101 - the chain is not empty
+    return found
+
+
+async def _run(url: str, work: Callable[[Connection], str]) -> str:
+    async def connect() -> asyncpg.Connection[asyncpg.Record]:
+        return await asyncpg.connect(url, timeout=10, server_settings={"application_name": "gad-migrate"})
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=connect, poolclass=NullPool, hide_parameters=True
+    )
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(work)
+    except OSError as error:
+        raise StartError(
+            f"GAD_MIGRATION_URL: PostgreSQL does not answer ({type(error).__name__})",
+            remedy="start PostgreSQL, or correct host and port",
+        ) from error
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        raise StartError(
+            "GAD_MIGRATION_URL: PostgreSQL refuses its user or password", remedy="correct the secret"
+        ) from error
+    finally:
+        await engine.dispose()
+
+
+def current_revision(connection: Connection) -> str:
+    """The revision the database is at; `base` if it is empty."""
+    return MigrationContext.configure(connection).get_current_revision() or "base"
+
+
+def upgrade(connection: Connection) -> str:
+    """Bring the schema to head; safe beside another migrator. Raises StartError on a held lock."""
+    try:
+        connection.execute(text(f"SET lock_timeout = '{WAIT_OTHER_S}s'"))
+        connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))  # freed with the connection
+        connection.execute(text(f"SET lock_timeout = '{LOCK_S}s'"))
+        connection.commit()
+        before = current_revision(connection)
+        connection.commit()
+        made = config()
+        made.attributes["connection"] = connection
+        command.upgrade(made, "head")
+        connection.commit()
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == "55P03":
+            raise StartError(
+                f"a lock was not free within {LOCK_S} s (or another migrator ran for {WAIT_OTHER_S} s)",
+                remedy="run it again when the long transaction has ended; finished steps stay",
+            ) from error
+        raise
+    return f"schema was at {before}, is at {head()}"
+
+
+def show_current(connection: Connection) -> str:
+    """Revision, and what the code wants."""
+    revision = current_revision(connection)
+    return f"schema is at {revision}{' (head)' if revision == head() else f', this code is at {head()}'}"
+
+
+def check(connection: Connection) -> str:
+    """Raises Different unless the schema is at head and equals the models."""
+    revision = current_revision(connection)
+    if revision != head():
+        raise Different(f"schema is at {revision}, this code is at {head()}")
+    context = MigrationContext.configure(connection, opts={"include_object": _is_ours})
+    differences = autogenerate.compare_metadata(context, Row.metadata)
+    if differences:
+        raise Different("schema and models differ: " + "; ".join(str(each) for each in differences))
+    return f"schema is at {revision} (head) and equals the models"
+
+
+def _is_ours(thing: object, name: str | None, kind: str, reflected: bool, other: object) -> bool:
+    del thing, other
+    return not (kind == "table" and reflected and name in {"spatial_ref_sys"})  # PostGIS's own
+
+
+class Different(Exception):
+    """The schema is not what this code describes."""
+
+
+COMMANDS = {"upgrade": upgrade, "current": show_current, "check": check}
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0 as wanted, 1 failed, 2 usage or settings, 3 the schema differs."""
+    parser = argparse.ArgumentParser(prog="python -m app.migrate", description=__doc__)
+    parser.add_argument("command", choices=[*COMMANDS, "sql"])
+    chosen = parser.parse_args(arguments).command
+    try:
+        if chosen == "sql":
+            command.upgrade(config(), "head", sql=True)
+            return 0
+        try:
+            settings = load(MigrationSettings)
+        except StartError as error:
+            print(error, file=sys.stderr)
+            return 2
+        logs.configure("WARNING")
+        print(asyncio.run(_run(settings.migration_url.get_secret_value(), COMMANDS[chosen])))
+    except Different as difference:
+        print(difference)
+        return DIFFERENT
+    except StartError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Officers: who they are in the corps, whether they are free, and where."""

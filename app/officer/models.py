@@ -1,0 +1,57 @@
+"""Table officers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from geoalchemy2 import Geography
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Entity
+
+
+class Availability(StrEnum):
+    """Whether an officer can be sent; `on_task` is set by the system alone."""
+
+    AVAILABLE = "available"
+    ON_TASK = "on_task"
+    OFF_DUTY = "off_duty"
+    UNAVAILABLE = "unavailable"
+
+
+class Officer(Entity):
+    """A person's place in the corps. A position is known together with its moment, or not at all."""
+
+    __tablename__ = "officers"
+    __table_args__ = (
+        CheckConstraint(
+            f"availability IN ({', '.join(repr(each.value) for each in Availability)})", name="availability"
+        ),
+        CheckConstraint("(last_position IS NULL) = (position_at IS NULL)", name="position"),
+        Index("officers_user_id_key", "user_id", unique=True, postgresql_where=text("deleted_at IS NULL")),
+        Index(
+            "officers_internal_code_key",
+            "internal_code",
+            unique=True,
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index("officers_last_position_idx", "last_position", postgresql_using="gist"),
+        Index(
+            "officers_last_position_available_idx",
+            "last_position",
+            postgresql_using="gist",
+            postgresql_where=text("deleted_at IS NULL AND availability = 'available'"),
+        ),
+    )
+
+    user_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("users.id"))
+    internal_code: Mapped[str] = mapped_column(Text)
+    rank: Mapped[str | None] = mapped_column(Text)
+    unit: Mapped[str | None] = mapped_column(Text)
+    specialty: Mapped[str | None] = mapped_column(Text)
+    availability: Mapped[str] = mapped_column(Text, server_default=text("'available'"))
+    last_position: Mapped[Any | None] = mapped_column(Geography("POINT", srid=4326, spatial_index=False))
+    position_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

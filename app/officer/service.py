@@ -1,0 +1,134 @@
+"""What can be done with officers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from uuid import UUID, uuid4
+
+import asyncpg
+from geoalchemy2 import WKTElement
+from sqlalchemy.exc import IntegrityError
+
+from app.db import Database, violated
+from app.errors import Code, Invalid, Problem
+from app.officer import repository
+from app.officer.models import Availability, Officer
+from app.officer.repository import OfficerRepository
+from app.officer.schemas import OfficerCreate, PositionIn
+from app.policy import Caller
+from app.user.repository import UserRepository
+from app.user.service import NewUser, create_user
+from app.user.vault import Vault
+
+_CONFLICTS = {
+    "officers_internal_code_key": Code.INTERNAL_CODE_TAKEN,
+    "officers_user_id_key": Code.USER_IS_OFFICER,
+}
+DECIMALS = 7  # of a degree: about a centimetre, finer than any receiver
+
+
+def _point(position: PositionIn) -> WKTElement:
+    return WKTElement(f"POINT({position.lon!r} {position.lat!r})", srid=4326)
+
+
+async def create_officer(
+    officers: OfficerRepository,
+    users: UserRepository,
+    vault: Vault,
+    body: OfficerCreate,
+    person: NewUser | None,
+) -> Officer:
+    """Insert an officer, and first the person if it is a new one; does not commit.
+
+    Raises Problem: unknown_user, internal_code_taken, user_is_officer, email_taken, dni_taken.
+    """
+    if person is not None:
+        user_id = (await create_user(users, vault, person)).id
+    else:
+        found = await users.id_of(body.user_id) if body.user_id is not None else None
+        if found is None:
+            raise Problem(Code.UNKNOWN_USER)
+        user_id = found
+    officer = Officer(
+        uuid=uuid4(),
+        user_id=user_id,
+        internal_code=body.internal_code,
+        rank=body.rank,
+        unit=body.unit,
+        specialty=body.specialty,
+        availability=Availability.AVAILABLE.value,
+        last_position=_point(body.position) if body.position is not None else None,
+        position_at=body.position.at if body.position is not None else None,
+    )
+    try:
+        await officers.add(officer)
+    except IntegrityError as error:
+        code = _CONFLICTS.get(violated(error))
+        if code is None:
+            raise
+        raise Problem(code) from None
+    return officer
+
+
+async def read_officer(database: Database, uuid: UUID, caller: Caller) -> dict[str, object]:
+    """One officer. Raises Problem: not_found; forbidden for somebody who may see only their own."""
+    row = await repository.find(database, uuid)
+    if row is None:
+        raise Problem(Code.NOT_FOUND)
+    if caller.only_own and row["user_id"] != caller.principal.user:
+        raise Problem(Code.FORBIDDEN)
+    return as_answer(row)
+
+
+async def list_officers(database: Database, *, cursor: str | None, limit: int) -> dict[str, object]:
+    """A page and the cursor of the next. Raises Invalid for a cursor that we never gave."""
+    after = _decode(cursor) if cursor is not None else None
+    rows = await repository.page(database, after=after, rows=limit + 1)
+    items = [as_answer(row) for row in rows[:limit]]
+    return {"items": items, "next_cursor": _encode(rows[limit - 1]["uuid"]) if len(rows) > limit else None}
+
+
+async def find_nearest(
+    database: Database, *, lat: float, lon: float, max_m: float, limit: int
+) -> dict[str, object]:
+    """The nearest officers within `max_m` metres."""
+    rows = await repository.nearest(database, lat=lat, lon=lon, max_m=max_m, rows=limit)
+    return {"items": [{**as_answer(row), "distance_m": round(row["distance_m"], 2)} for row in rows]}
+
+
+def as_answer(row: asyncpg.Record) -> dict[str, object]:
+    """A row as `OfficerRead` shows it; plain, as the hot reads skip the model."""
+    position = None
+    if row["position_at"] is not None:
+        position = {
+            "lat": round(row["lat"], DECIMALS),
+            "lon": round(row["lon"], DECIMALS),
+            "at": row["position_at"],
+        }
+    return {
+        "uuid": row["uuid"],
+        "user_id": row["user_id"],
+        "internal_code": row["internal_code"],
+        "first_name": row["first_name"],
+        "last_name": row["last_name"],
+        "rank": row["rank"],
+        "unit": row["unit"],
+        "specialty": row["specialty"],
+        "availability": row["availability"],
+        "position": position,
+        "created_at": row["created_at"],
+        "updated_at": row["updated_at"],
+        "version": row["version"],
+    }
+
+
+def _encode(uuid: UUID) -> str:
+    return base64.urlsafe_b64encode(uuid.bytes).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> UUID:
+    try:
+        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error) as error:
+        raise Invalid("query.cursor", "cursor") from error

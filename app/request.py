@@ -1,0 +1,119 @@
+"""What every HTTP request passes first: its id, the host it asks for, the size it may have, its measure.
+
+Pure ASGI and outermost, so that nothing escapes it: an exception becomes a problem, and a line in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from uuid import uuid4
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import metrics
+from app.errors import Code, Problem, problem_response
+from app.logs import bind_request_id
+
+MAX_BODY = 1024 * 1024  # product contract, section 4
+SLOW_S = 0.5  # product contract, section 11
+_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+log = logging.getLogger("gad.request")
+
+
+class Edge:
+    """Wraps the whole application."""
+
+    def __init__(self, app: ASGIApp, *, slot: str | None, allowed_hosts: tuple[str, ...]) -> None:
+        self._app = app
+        self._slot = slot or "none"
+        self._any_host = "*" in allowed_hosts
+        self._hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._suffixes = tuple(host[1:].lower() for host in allowed_hosts if host.startswith("*."))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send, self._slot)
+        try:
+            if self._serves(scope):
+                await self._app(scope, exchange.receive, exchange.send)
+            else:
+                await problem_response(Code.HOST_REFUSED)(scope, receive, exchange.send)
+        except Exception:
+            log.exception("unexpected failure")
+            if exchange.status is None:
+                await problem_response(Code.INTERNAL)(scope, receive, exchange.send)
+        finally:
+            exchange.account()
+
+    def _serves(self, scope: Scope) -> bool:
+        # Probes come by address or container name, and answer nothing about people.
+        if self._any_host or scope["path"].startswith("/health/"):
+            return True
+        host = _header(scope, b"host").decode("latin-1").lower()
+        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+        return name in self._hosts or host in self._hosts or name.endswith(self._suffixes or ("\0",))
+
+
+class _Exchange:
+    """One request and its answer, counted on the way."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, slot: str) -> None:
+        given = _header(scope, b"x-request-id")
+        self._id = given.decode() if _ID.fullmatch(given) else uuid4().hex
+        bind_request_id(self._id)
+        self._scope, self._receive, self._send, self._slot = scope, receive, send, slot
+        self._started = time.perf_counter()
+        self._body = 0
+        self.status: int | None = None
+
+    async def receive(self) -> Message:
+        """The body, up to `MAX_BODY`; asked for only after the caller was let in. Raises Problem."""
+        if self._body == 0:
+            length = _header(self._scope, b"content-length")
+            if length.isdigit() and int(length) > MAX_BODY:
+                raise Problem(Code.BODY_TOO_LARGE, headers={"Connection": "close"})
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._body += len(message.get("body", b""))
+            if self._body > MAX_BODY:
+                raise Problem(Code.BODY_TOO_LARGE, headers={"Connection": "close"})
+        return message
+
+    async def send(self, message: Message) -> None:
+        """The answer, with who gave it and under which id."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            headers["x-request-id"] = self._id
+            headers["x-gad-slot"] = self._slot
+            headers.setdefault("cache-control", "no-store")
+            headers.setdefault("x-content-type-options", "nosniff")
+        await self._send(message)
+
+    def account(self) -> None:
+        """Count, measure, and write a line for writes, errors and slow answers."""
+        took = time.perf_counter() - self._started
+        method = self._scope["method"] if self._scope["method"] in metrics.METHODS else "OTHER"
+        route = getattr(self._scope.get("route"), "path", metrics.UNMATCHED)
+        status = self.status or 499  # the caller left before an answer
+        metrics.http_requests.labels(method, route, str(status)).inc()
+        metrics.http_duration.labels(route).observe(took)
+        if method in _WRITES or status >= 400 or took > SLOW_S:
+            level = logging.ERROR if status >= 500 and status != 503 else logging.INFO
+            fields = {"method": method, "route": route, "status": status, "ms": round(1000 * took, 1)}
+            log.log(level, "request", extra={"fields": fields})
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return b""

@@ -1,0 +1,113 @@
+"""Real stores for every test of the application; the process itself runs in the test's own loop."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from stores import Stores, running_stores
+
+from app import migrate
+from app.main import Process, build
+from app.settings import Settings
+from app.user.models import Level
+
+HOST = "gad.example"
+ORIGIN = "https://gad.example"
+
+
+@pytest.fixture(scope="session")
+def stores() -> Iterator[Stores]:
+    """PostgreSQL with an empty `gad` cloned to `gad_empty`, then `gad` at head; and Redis."""
+    with (
+        tempfile.TemporaryDirectory(prefix="gad-test-app-") as scratch,
+        running_stores(Path(scratch)) as found,
+    ):
+        found.execute("CREATE DATABASE gad_empty OWNER gad_owner TEMPLATE gad")
+        run_migrate(found, "gad", "upgrade")
+        found.execute("CREATE DATABASE gad_head OWNER gad_owner TEMPLATE gad")
+        yield found
+
+
+def run_migrate(stores: Stores, database: str, command: str) -> str:
+    """What `python -m app.migrate` prints, run in this process."""
+    import asyncio  # noqa: PLC0415
+
+    work = migrate.COMMANDS[command]
+    return asyncio.run(migrate._run(stores.dsn("gad_owner", database), work))
+
+
+@pytest.fixture
+def new_database(stores: Stores) -> Iterator[Callable[[str], str]]:
+    """Makes databases from a template (gad_empty, gad_head); they go at the end of the test."""
+    made: list[str] = []
+
+    def make(template: str) -> str:
+        name = f"gad_{secrets.token_hex(4)}"
+        stores.execute(f"CREATE DATABASE {name} OWNER gad_owner TEMPLATE {template}")
+        made.append(name)
+        return name
+
+    yield make
+    stores.execute(*(f"DROP DATABASE {name} WITH (FORCE)" for name in made))
+
+
+def settings_for(stores: Stores, **changes: object) -> Settings:
+    values: dict[str, object] = {
+        "env": "test",
+        "database_url": stores.dsn(),
+        "redis_url": stores.redis_url,
+        "jwt_secret": secrets.token_urlsafe(48),
+        "jwt_previous": secrets.token_urlsafe(48),
+        "hmac_key": secrets.token_urlsafe(48),
+        "kek": secrets.token_urlsafe(48),
+        "jwt_issuer": ORIGIN,
+        "jwt_audience": "gad-test",
+        "allowed_hosts": (HOST,),
+        "allowed_origins": (ORIGIN,),
+        **changes,
+    }
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def settings(stores: Stores) -> Settings:
+    return settings_for(stores)
+
+
+@pytest.fixture(scope="session")
+async def process(settings: Settings) -> AsyncIterator[Process]:
+    made = build(settings)
+    yield made
+    await made.close()
+
+
+def client_of(process: Process) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=process.public, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url=f"https://{HOST}")
+
+
+@pytest.fixture
+async def client(process: Process) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(process) as made:
+        yield made
+
+
+def bearer(process: Process, level: int, user: UUID | None = None) -> dict[str, str]:
+    token = process.api.state.tokens.issue(user or uuid4(), Level(level), session=uuid4())
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+def token(process: Process) -> Token:
+    """Headers of a caller of a level, of a person if given."""
+
+    def make(level: int, user: UUID | None = None) -> dict[str, str]:
+        return bearer(process, level, user)
+
+    return make
