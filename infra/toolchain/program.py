@@ -45,10 +45,9 @@ def describe_failure(error: BaseException, program: Path) -> str:
     if isinstance(error, pulumi.RunError | Expected):
         return str(error)
     own = program.resolve()
-    frames = traceback.extract_tb(error.__traceback__)
-    first = next(
-        (i for i, frame in enumerate(frames) if Path(frame.filename).resolve().is_relative_to(own)), 0
-    )
+    files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    # Frames without a file ("<frozen runpy>") look like relative paths and are never the user's.
+    first = next((i for i, file in enumerate(files) if file.is_absolute() and file.is_relative_to(own)), 0)
     lines = traceback.format_exception(type(error), error, error.__traceback__, limit=first - len(files))
     return "Program failed with an unhandled exception:\n" + "".join(lines)
 

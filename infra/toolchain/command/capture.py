@@ -67,7 +67,7 @@ class Capture:
         quoted = json.dumps(self._mask(command), ensure_ascii=False)
         return GadError(
             f"{reason}: running {quoted}:\n{printed}".removesuffix("\n"),
-            remedy="repair the command or what it needs, then run again",
+            remedy="",  # what the command printed says more than we could
         )
 
 

@@ -52,5 +52,9 @@ def _differences(
 def _same(old: Value, new: Value) -> bool:
     if isinstance(old, Asset | Archive) and isinstance(new, Asset | Archive) and old.hash and new.hash:
         return type(old) is type(new) and old.hash == new.hash
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(_same(value, new[key]) for key, value in old.items())
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_same, old, new))
     # 1 == True in Python, but not in a trigger.
     return type(old) is type(new) and old == new

@@ -127,19 +127,19 @@ class _Credentials:
 
 
 def _retry(endpoint: Endpoint, call: Call, way: str, attempt: Callable[[], _T]) -> _T:
-    errors, pause = 0, FIRST_PAUSE_S
+    failed, pause = 0, FIRST_PAUSE_S
     where = f"{endpoint.host}:{endpoint.port}"
     while True:
         try:
             return attempt()
         except _REACHING as error:
-            if 0 <= endpoint.dial_error_limit <= errors:
+            failed += 1
+            if 0 <= endpoint.dial_error_limit <= failed:
                 raise GadError(
-                    f"{way}after {errors} failed attempts: {_describe(error, where)}", remedy=_remedy(error)
+                    f"{way}after {failed} failed attempts: {_describe(error, where)}", remedy=_remedy(error)
                 ) from error
-            errors += 1
             limit = endpoint.dial_error_limit if endpoint.dial_error_limit >= 0 else "inf"
-            call.log("status", f"Dial {where} {errors}/{limit} failed: retrying")
+            call.log("status", f"Dial {where} {failed}/{limit} failed: retrying")
         call.wait(pause, where)
         pause = min(pause * PAUSE_FACTOR, LONGEST_PAUSE_S)
 
