@@ -1,0 +1,51 @@
+# Two commands do everything on a fresh machine: `make up` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+STACK  ?= dev
+GAD    := bin/gad
+VENV   := .venv/bin
+# One pytest run for the whole: engine tests share the built images and one stack.
+TESTS  ?= tests/unit tests/app tests/engine
+PYTEST ?= $(VENV)/python -m pytest
+.DEFAULT_GOAL := help
+.PHONY: help venv setup up down clean check test bench soak verify status demo
+
+help: ## what can be typed here
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+venv:
+	@$(PYTHON) bin/bootstrap.py
+
+setup: venv ## Python packages, Docker, the Pulumi engine and its plugins
+	@$(GAD) setup
+
+up: setup ## the whole stack, verified, with its URLs (STACK=dev)
+	@$(GAD) up $(STACK)
+
+down: venv ## stop the stack and keep its data
+	@$(GAD) down $(STACK)
+
+clean: venv ## remove the stack and its data (asks first)
+	@$(GAD) clean $(STACK)
+
+check: venv ## lint, types, Dockerfiles, import contract, unit tests
+	@$(VENV)/ruff check -q . && $(VENV)/ruff format -q --check . && $(VENV)/mypy --no-error-summary
+	@find config/images -name Dockerfile -exec $(VENV)/hadolint {} +
+	@$(PYTEST) -q tests/unit
+
+test: setup check ## every test, on real PostGIS, Redis, Caddy, Docker, sshd
+	@$(PYTEST) $(filter-out tests/unit,$(TESTS))
+
+bench: setup ## measured latencies of the routes
+	@$(GAD) bench $(STACK)
+
+soak: setup ## hours of load and restarts (DURATION=1h)
+	@$(GAD) soak $(STACK) --duration $(or $(DURATION),1h)
+
+verify: venv ## is what runs what was declared?
+	@$(GAD) verify $(STACK)
+
+status: venv ## one screen: services, slot, digests, health, URLs
+	@$(GAD) status $(STACK)
+
+demo: venv ## load a district of 10,000 officers through the API
+	@$(GAD) demo $(STACK)
