@@ -14,13 +14,14 @@ from infra.errors import Exit, GadError
 from infra.operate.images.build import build_images, stale
 from infra.operate.images.catalogue import Group, load_catalogue
 from infra.operate.images.engine import connect
-from infra.operate.images.lock import ImageLock, LockedImage, read_lock, write_lock
+from infra.operate.images.lock import LockedImage, read_lock, write_lock
 from infra.operate.images.pins import pin
 from infra.operate.images.progress import reporting
 from infra.operate.images.push import push
 from infra.operate.images.registry import local_registry
 
 ROOT = Path(__file__).resolve().parents[3]
+TABLE_WIDTH = 100  # the longest Debian version fits; cut digests and versions are of no use
 
 Names = Annotated[list[str] | None, typer.Argument(help="images; all of the group if none is named")]
 OfGroup = Annotated[str | None, typer.Option("--group", help="core, monitoring or foundation")]
@@ -86,14 +87,16 @@ def list_command(as_json: Json = False) -> None:
         ]
         print(json.dumps(rows, indent=2))
         return
-    table = Table("image", "group", "version", box=None, pad_edge=False)
+    table = Table("image", "version", box=None, pad_edge=False)
     for title in ("size MB", "own MB"):
         table.add_column(title, justify="right")
     for title in ("digest", "built (UTC)", "up to date"):
-        table.add_column(title, no_wrap=True)
+        table.add_column(title)
+    for column in table.columns:
+        column.no_wrap = True
     for name, image in catalogue.images.items():
-        table.add_row(name, image.group, *_cells(lock.get(name), image.version, current=name not in outdated))
-    Console().print(table)
+        table.add_row(name, *_cells(lock.get(name), image.version, current=name not in outdated))
+    Console(width=max(Console().width, TABLE_WIDTH)).print(table)
     if outdated:
         print(f"{len(outdated)} not up to date: run `gad images build`.")
 
@@ -112,9 +115,10 @@ def lock_command(
         raise GadError(
             f"{file.name} does not exist", remedy="name a stack that has a file", exit_code=Exit.USAGE
         )
-    chosen = [image.name for image in catalogue.images.values() if image.group == (_group(group) or "core")]
+    wanted = _group(group) or "core"
+    chosen = [image.name for image in catalogue.images.values() if image.group == wanted]
     before = file.read_text()
-    after = pin(before, {name: _reference(lock, name, registry) for name in chosen}, source=file.name)
+    after = pin(before, _references([lock.require(name) for name in chosen], registry), source=file.name)
     if after == before:
         print(f"{file.name} already names these digests; nothing changed.")
         return
@@ -124,16 +128,30 @@ def lock_command(
     print(f"{file.name} now names {', '.join(chosen)} by digest; `gad preview {stack}` shows what follows.")
 
 
-def _reference(lock: ImageLock, name: str, registry: str | None) -> str:
-    entry = lock.require(name)
-    if registry is None:
-        return entry.digest
-    published = entry.published.get(registry.rstrip("/"))
-    if published is None:
+def _references(entries: list[LockedImage], registry: str | None) -> dict[str, str]:
+    """Image to name@sha256:… in `registry`; without one, in the only registry that has them all."""
+    prefix = registry.rstrip("/") if registry else _common_registry(entries)
+    local = local_registry().prefix
+    found = {e.name: e.digest if prefix == local else e.published.get(prefix) for e in entries}
+    missing = [name for name, reference in found.items() if reference is None]
+    if missing:
         raise GadError(
-            f"image {name} as built now is not in {registry}", remedy=f"run `gad images push --to {registry}`"
+            f"image {missing[0]} as built now is not in {prefix}",
+            remedy=f"run `gad images push --to {prefix}`",
         )
-    return published
+    return {name: reference for name, reference in found.items() if reference is not None}
+
+
+def _common_registry(entries: list[LockedImage]) -> str:
+    common = set.intersection(*(set(entry.published) for entry in entries))
+    if len(common) != 1:
+        raise GadError(
+            f"the images as built now are in {len(common) or 'no'} registries that a server could pull from",
+            remedy="run `gad images push --to REGISTRY`, or name one with --registry "
+            f"({local_registry().prefix} serves this machine only)",
+            exit_code=Exit.USAGE,
+        )
+    return common.pop()
 
 
 def _group(value: str | None) -> Group | None:
@@ -152,7 +170,7 @@ def _cells(entry: LockedImage | None, declared: str, *, current: bool) -> list[s
         entry.version,
         f"{entry.size_bytes / 1e6:.0f}",
         f"{entry.own_bytes / 1e6:.0f}",
-        entry.digest.partition("@")[2][:19],
+        entry.digest.partition("@sha256:")[2][:12],
         f"{entry.built_at:%Y-%m-%d %H:%M}",
         "yes" if current else "no",
     ]

@@ -48,8 +48,7 @@ def context_files(image: Image, root: Path) -> list[InputFile]:
         for start in further
         for path in _walk(root / start, image)
     ]
-    # The stub asks for a path, the code for its text.
-    kept = [f for f in found if not ignored.matches(str(f.path.relative_to(root)))]  # type: ignore[arg-type]
+    kept = [file for file in found if not _is_ignored(file.path.relative_to(root), ignored)]
     return sorted(kept, key=lambda file: file.name)
 
 
@@ -84,6 +83,11 @@ def _walk(start: Path, image: Image) -> Iterator[Path]:
             f"image {image.name} is built from {start.name}, which does not exist",
             remedy="restore it from git, or correct config/images/catalogue.yaml",
         )
+
+
+def _is_ignored(path: Path, ignored: PatternMatcher) -> bool:
+    # What lies in an ignored folder is ignored. The stub asks for a path, the code for its text.
+    return any(ignored.matches(str(part)) for part in (path, *path.parents[:-1]))  # type: ignore[arg-type]
 
 
 def _patterns(file: Path) -> list[str]:

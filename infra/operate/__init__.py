@@ -1,0 +1,1 @@
+"""What `gad` does: build, deploy, verify, operate."""
