@@ -10,7 +10,6 @@ import difflib
 import hashlib
 import hmac
 import json
-import os
 import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
@@ -217,6 +216,9 @@ class StackFile(Section):
 
     @model_validator(mode="after")
     def _suits_the_environment(self) -> Self:
+        if self.environment == "dev" and not self.proxy.bind.is_loopback:
+            # Its secrets are open to everyone who has the repository.
+            raise ValueError(f"proxy.bind {self.proxy.bind} is not loopback; a dev stack stays on its machine")
         if self.environment != "dev":
             if self.server.kind == "local":
                 raise ValueError("server.kind local is for dev; staging and production run on a server")
@@ -345,7 +347,11 @@ def load(stack: str) -> Settings:
 
 
 def _engine_config() -> dict[str, object]:
-    values: dict[str, str] = json.loads(os.environ.get("PULUMI_CONFIG") or "{}")
+    # By key it can only be asked for what it knows; a misspelt key must be seen too. The official
+    # language host sends the values in the environment, ours by standard input into the SDK.
+    from pulumi.runtime.config import CONFIG, get_config_env
+
+    values: dict[str, str] = {**get_config_env(), **CONFIG.get()}
     prefix = f"{NAMESPACE}:"
     return {k.removeprefix(prefix): _value(v) for k, v in values.items() if k.startswith(prefix)}
 

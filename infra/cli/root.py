@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import setup
+from infra.cli import settings, setup, stack
 from infra.cli.output import print_error, usage_error
 from infra.errors import Exit, GadError
+from infra.operate.images.commands import images_app
 
 app = typer.Typer(
     name="gad",
@@ -20,9 +21,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a bug keeps its plain traceback
     rich_markup_mode="rich",
 )
-# A further group: `app.add_typer(images.commands, name="images")`, with `commands = typer.Typer(help=…)`
-# there; further single commands: the same without a name.
 app.add_typer(setup.commands)
+app.add_typer(stack.commands)
+app.add_typer(images_app(), name="images")
+app.add_typer(settings.secrets_commands, name="secrets")
+app.add_typer(settings.settings_commands, name="settings")
 
 
 def _show_version(wanted: bool) -> None:

@@ -62,6 +62,7 @@ class ApiSlot(ComponentResource):
                 Mount(kind="bind", source=args.release_dir, target="/run/gad/release"),
             ),
             tmpfs=("/tmp",),  # noqa: S108  (inside the container)
+            workdir="/srv/gad",
             health=Health(
                 test=("CMD", "/usr/bin/python3", "-I", "-S", "/usr/local/lib/gad/health.py"),
                 interval_s=2,
@@ -155,7 +156,7 @@ turn() {{
   mv -f .live.new live
 }}
 ready() {{
-  docker exec {container} python -m app.health.probe ready
+  docker exec {container} gad-probe {PORT} /health/ready
 }}
 turn {args.live}
 tries=0

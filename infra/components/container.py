@@ -45,6 +45,7 @@ REPLACING = [
     "tmpfs",
     "ulimits",
     "user",
+    "workingDir",
 ]
 
 
@@ -96,6 +97,7 @@ class ContainerArgs:
     networks: tuple[tuple[str, str], ...]  # (network, alias on it)
     mounts: tuple[Mount, ...]
     tmpfs: tuple[str, ...]
+    workdir: str  # stated, or a refresh reads the image's and wants it gone
     health: Health
     memory_mib: int
     cpus: str
@@ -160,6 +162,7 @@ def hardened_container(
         name=args.name,
         image=args.image,
         user=user,
+        working_dir=args.workdir,
         read_only=True,
         init=True,
         capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),

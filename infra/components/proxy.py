@@ -80,6 +80,7 @@ class Proxy(ComponentResource):
                 Mount(kind="volume", source=args.names.volume("proxy"), target="/data", read_only=False),
             ),
             tmpfs=("/config", "/tmp"),  # noqa: S108  (inside the container)
+            workdir="/config",
             health=Health(test=("CMD", "gad-probe", str(HEALTH_PORT), "/health"), interval_s=2),
             memory_mib=args.memory_mib,
             cpus=args.cpus,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,10 +120,14 @@ class Pulumi:
     def _spawn(
         self, args: Sequence[str], *, capture: bool, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
+        environment = process_environment(self.root, self.stack)
+        executable = shutil.which("pulumi", path=environment["PATH"])
+        if executable is None:
+            raise GadError("the Pulumi engine is not set up in this checkout", remedy="run `gad setup`")
         return subprocess.run(
-            ["pulumi", *args, "--non-interactive"],
+            [executable, *args, "--non-interactive"],
             cwd=self.root,
-            env=process_environment(self.root, self.stack),
+            env=environment,
             input=stdin,
             text=True,
             capture_output=capture,
