@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 from fastapi import Depends
-from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, event, func, text
+from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, MetaData, Table, event, func, text
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -68,6 +68,7 @@ schema_info = Table(
     Row.metadata,
     Column("ordinal", Integer, nullable=False),
     Column("min_ordinal", Integer, nullable=False),
+    Index("schema_info_one_row_key", text("(true)"), unique=True),
 )
 
 
