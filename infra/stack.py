@@ -25,7 +25,7 @@ from infra.components.redis import Redis, RedisArgs
 from infra.components.secrets import ReaderSecrets, Secrets, SecretsArgs
 from infra.errors import Exit, GadError
 from infra.names import Names
-from infra.release import SLOTS, Recorded, Slot, plan_release
+from infra.release import SLOTS, Plan, Recorded, Slot, SlotName, plan_release
 from infra.settings import Settings
 
 SECRETS = "/run/gad/secrets"
@@ -127,7 +127,7 @@ def build(settings: Settings, recorded: Recorded | None) -> Outputs:
                 memory_mib=plan.slot(slot).memory_mib,
                 cpus=plan.slot(slot).cpus,
                 pids=plan.slot(slot).pids,
-                keep=recorded is not None and plan.slot(slot) == recorded.slot(slot),
+                keep=_is_kept(slot, plan, recorded),
                 needs=(
                     *(network.data, network.edge, release_dir, secrets.readers["api"]),
                     *(images.pulled["app"], schema, cache.server),
@@ -218,6 +218,17 @@ def desired_slot(settings: Settings) -> Slot:
         pids=file.api.pids,
         form=api.FORM,
     )
+
+
+def _is_kept(slot: SlotName, plan: Plan, recorded: Recorded | None) -> bool:
+    """Whether this update must leave the slot's container alone, whatever the code now makes of it.
+
+    The live one always. An idle one only if its form is older than what this code can declare: else
+    its container is put right, for a failed release may have left another version in it.
+    """
+    if recorded is None:
+        return False
+    return slot == recorded.live or plan.slot(slot).form != api.FORM
 
 
 def last_release(stack: str) -> Recorded | None:

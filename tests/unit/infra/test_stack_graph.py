@@ -1,0 +1,537 @@
+"""Properties of everything a stack declares, read off the wire. Lists are exact: `all` of nothing is true."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from graphlib import TopologicalSorter
+
+import pytest
+
+from infra import stack
+from infra.components.api import FORM
+from infra.components.container import REPLACING
+from infra.errors import GadError
+from infra.release import Recorded
+from infra.settings import Secrets
+from tests.unit.infra.graph import CONTAINER, IMAGE, NETWORK, VOLUME, Graph, Node, Secret, in_clear, record
+from tests.unit.infra.samples import OTHER_APP, REMOTE, sample_settings, strong
+
+CONTAINERS = ["api-blue-server", "api-green-server", "postgres-server", "proxy-server", "redis-server"]
+DIGEST = re.compile(r"^[^@\s]+@sha256:[0-9a-f]{64}$")
+
+# The SDK imports its own deprecated resource along with the ones for a server.
+pytestmark = pytest.mark.filterwarnings("ignore:This resource is deprecated:DeprecationWarning")
+
+
+def build(changes: Mapping[str, object] | None = None, recorded: Recorded | None = None) -> Graph:
+    return record(lambda: stack.build(sample_settings(changes), recorded))
+
+
+@pytest.fixture(scope="module")
+def first() -> Graph:
+    """The first update of the sample stack."""
+    return build()
+
+
+@pytest.fixture(scope="module")
+def released(first: Graph) -> Recorded:
+    """What the first update records."""
+    recorded = stack.parse_recorded(first.outputs["release"])
+    assert recorded is not None
+    return recorded
+
+
+@pytest.fixture(scope="module")
+def steady(released: Recorded) -> Graph:
+    """A second update with nothing to do."""
+    return build(recorded=released)
+
+
+def facts(graph: Graph, *keys: str) -> dict[str, object]:
+    """Of each container, one input (reached by these keys)."""
+    found: dict[str, object] = {}
+    for node in graph.containers:
+        value: object = node.inputs
+        for key in keys:
+            assert isinstance(value, Mapping), f"{node.name} has no {'.'.join(keys)}"
+            value = value.get(key)
+        found[node.name] = value
+    return found
+
+
+def same(value: object) -> dict[str, object]:
+    """The value that every container has."""
+    return dict.fromkeys(CONTAINERS, value)
+
+
+def labels(node: Node) -> dict[str, str]:
+    return {entry["label"]: entry["value"] for entry in node.inputs["labels"]}
+
+
+def short(graph: Graph, urns: frozenset[str]) -> set[str]:
+    names = {node.urn: node.name for node in graph.nodes}
+    return {names[urn] for urn in urns}
+
+
+def test_the_containers_of_a_stack(first: Graph) -> None:
+    assert sorted(node.name for node in first.containers) == CONTAINERS
+    assert facts(first, "name") == {name: f"gad-dev-{name.removesuffix('-server')}" for name in CONTAINERS}
+
+
+def test_every_container_and_image_is_a_digest(first: Graph) -> None:
+    images = [node.inputs["image"] for node in first.containers]
+    pulled = [node.inputs["name"] for node in first.of_type(IMAGE)]
+    assert [image for image in (*images, *pulled) if not DIGEST.match(image)] == []
+    assert set(images) == set(pulled)
+    assert {node.name: node.inputs["keepLocally"] for node in first.of_type(IMAGE)} == dict.fromkeys(
+        ["images-app", "images-caddy", "images-postgres", "images-redis"], True
+    )
+
+
+def test_no_container_runs_as_root_or_as_another(first: Graph) -> None:
+    assert facts(first, "user") == {
+        "api-blue-server": "10073:10073",
+        "api-green-server": "10073:10073",
+        "postgres-server": "10070:10070",
+        "proxy-server": "10072:10072",
+        "redis-server": "10071:10071",
+    }
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (("readOnly",), True),
+        (("capabilities",), {"drops": ["ALL"]}),
+        (("securityOpts",), ["no-new-privileges:true"]),
+        (("privileged",), None),
+        (("networkMode",), None),
+        (("pidMode",), None),
+        (("init",), True),
+        (("restart",), "unless-stopped"),
+        (("mustRun",), True),
+        (("wait",), True),
+        (("logDriver",), "json-file"),
+        (("logOpts",), {"max-file": "3", "max-size": "10m"}),
+        (("healthcheck", "retries"), 3),
+        (("ulimits",), [{"hard": 16384, "name": "nofile", "soft": 16384}]),
+    ],
+    ids=lambda value: ".".join(value) if isinstance(value, tuple) else "",
+)
+def test_the_form_all_containers_share(first: Graph, keys: tuple[str, ...], expected: object) -> None:
+    assert facts(first, *keys) == same(expected)
+
+
+def test_limits_are_the_settings(first: Graph) -> None:
+    memory = {
+        "api-blue-server": 256,
+        "api-green-server": 256,
+        "postgres-server": 512,
+        "proxy-server": 128,
+        "redis-server": 128,
+    }
+    assert facts(first, "memory") == memory
+    assert facts(first, "memorySwap") == memory  # no swap: the limit is the limit
+    assert facts(first, "cpus") == {**same("1.0"), "redis-server": "0.5"}
+
+
+def test_every_container_gets_its_process_limit(first: Graph) -> None:
+    limits = {"api-blue": 128, "api-green": 128, "postgres": 256, "proxy": 128, "redis": 64}
+    for name, pids in limits.items():
+        command = first.named(f"{name}-server-pids")
+        assert command.inputs["create"].startswith(f"docker update --pids-limit {pids} {name}-server-")
+        assert short(first, command.dependencies) == {f"{name}-server"}
+
+
+def test_a_start_may_take_as_long_as_its_probe_is_patient(first: Graph) -> None:
+    for node in first.containers:
+        health = node.inputs["healthcheck"]
+        start, every, each = (
+            int(health[k].removesuffix("s")) for k in ("startPeriod", "interval", "timeout")
+        )
+        assert health["tests"][0] == "CMD", node.name
+        assert len(health["tests"]) > 1, node.name
+        assert node.inputs["waitTimeout"] > start + health["retries"] * (every + each), node.name
+
+
+def test_every_container_may_finish_what_it_does(first: Graph) -> None:
+    assert facts(first, "destroyGraceSeconds") == {
+        "api-blue-server": 30,
+        "api-green-server": 30,
+        "postgres-server": 60,
+        "proxy-server": 15,
+        "redis-server": 30,
+    }
+
+
+def test_replacement_is_always_stated(first: Graph) -> None:
+    assert {node.name: node.delete_before_replace for node in first.containers} == same(True)
+    for node in first.containers:
+        assert {"healthcheck", "init", "tmpfs", "cpuPeriod", "cpuQuota"} <= set(node.replace_on_changes)
+        assert node.ignore_changes == (), node.name
+    assert {node.name: node.delete_before_replace for node in first.of_type(NETWORK)} == {
+        "network-data": True,
+        "network-edge": True,
+        "network-egress": True,
+    }
+
+
+def test_labels_say_whose_a_thing_is_and_what_it_can_see(first: Graph) -> None:
+    seen = {
+        node.name: (labels(node)["gad.role"], labels(node)["gad.data-class"])
+        for node in first.of_type(CONTAINER, NETWORK, VOLUME)
+    }
+    assert seen == {
+        "api-blue-server": ("api-blue", "personal"),
+        "api-green-server": ("api-green", "personal"),
+        "postgres-server": ("postgres", "personal"),
+        "postgres-data": ("postgres", "personal"),
+        "redis-server": ("redis", "internal"),
+        "redis-data": ("redis", "internal"),
+        "proxy-server": ("proxy", "internal"),
+        "proxy-data": ("proxy", "internal"),
+        "network-data": ("data", "none"),
+        "network-edge": ("edge", "none"),
+        "network-egress": ("egress", "none"),
+    }
+    for node in first.of_type(CONTAINER, NETWORK, VOLUME):
+        assert labels(node)["gad.stack"] == "dev"
+        assert labels(node)["gad.prefix"] == "gad-dev"
+
+
+def test_only_the_proxy_publishes_ports_and_says_where(first: Graph) -> None:
+    ports = [
+        {"external": 8080, "internal": 8080, "ip": "127.0.0.1", "protocol": "tcp"},
+        {"external": 8443, "internal": 8443, "ip": "127.0.0.1", "protocol": "tcp"},
+        {"external": 8443, "internal": 8443, "ip": "127.0.0.1", "protocol": "udp"},
+    ]
+    assert facts(first, "ports") == {**same([]), "proxy-server": ports}
+
+
+def test_who_can_speak_to_whom(first: Graph) -> None:
+    networks = {
+        node.name: [(n["name"], n["aliases"]) for n in node.inputs["networksAdvanced"]]
+        for node in first.containers
+    }
+    assert networks == {
+        "api-blue-server": [("gad-dev-data", ["api-blue"]), ("gad-dev-edge", ["api-blue"])],
+        "api-green-server": [("gad-dev-data", ["api-green"]), ("gad-dev-edge", ["api-green"])],
+        "postgres-server": [("gad-dev-data", ["postgres"])],
+        "redis-server": [("gad-dev-data", ["redis"])],
+        "proxy-server": [("gad-dev-edge", ["proxy"]), ("gad-dev-egress", ["proxy"])],
+    }
+    assert {node.inputs["name"]: node.inputs["internal"] for node in first.of_type(NETWORK)} == {
+        "gad-dev-data": True,
+        "gad-dev-edge": True,
+        "gad-dev-egress": False,
+    }
+    # A network that is named, not referenced: only a stated dependency makes it exist before.
+    for node in first.containers:
+        needed = {f"network-{n['name'].removeprefix('gad-dev-')}" for n in node.inputs["networksAdvanced"]}
+        assert needed <= short(first, node.dependencies), node.name
+
+
+def test_addresses_of_networks_are_fixed(first: Graph) -> None:
+    assert {node.inputs["name"]: node.inputs["ipamConfigs"] for node in first.of_type(NETWORK)} == {
+        "gad-dev-edge": [{"gateway": "10.77.0.1", "subnet": "10.77.0.0/24"}],
+        "gad-dev-data": [{"gateway": "10.77.1.1", "subnet": "10.77.1.0/24"}],
+        "gad-dev-egress": [{"gateway": "10.77.2.1", "subnet": "10.77.2.0/24"}],
+    }
+
+
+def test_data_outlives_a_mistake(first: Graph) -> None:
+    assert {(n.name, n.inputs["name"], n.protect, n.retain_on_delete) for n in first.of_type(VOLUME)} == {
+        ("postgres-data", "gad-dev-postgres-data", True, True),
+        ("proxy-data", "gad-dev-proxy-data", True, True),
+        ("redis-data", "gad-dev-redis-data", True, True),
+    }
+
+
+def test_only_data_can_be_written(first: Graph) -> None:
+    writable = {
+        (node.name, mount["source"], mount["target"])
+        for node in first.containers
+        for mount in node.inputs["mounts"]
+        if not mount["readOnly"]
+    }
+    assert writable == {
+        ("postgres-server", "gad-dev-postgres-data", "/var/lib/postgresql"),
+        ("redis-server", "gad-dev-redis-data", "/var/lib/redis"),
+        ("proxy-server", "gad-dev-proxy-data", "/data"),
+    }
+    for node in first.containers:
+        for options in node.inputs["tmpfs"].values():
+            assert {"noexec", "nosuid", "nodev"} <= set(options.split(",")), node.name
+
+
+def test_every_container_waits_for_what_it_mounts(first: Graph) -> None:
+    waits = {node.name: short(first, node.dependencies) for node in first.containers}
+    assert {"postgres-data", "postgres-config-write", "secrets-postgres-write"} <= waits["postgres-server"]
+    assert {"redis-data", "redis-config-write", "secrets-redis-write"} <= waits["redis-server"]
+    assert {"proxy-data", "proxy-config-write"} <= waits["proxy-server"]
+    for slot in ("api-blue-server", "api-green-server"):
+        assert {"release-make", "secrets-api-write", "migration-run", "redis-server"} <= waits[slot]
+    assert {"postgres-server", "secrets-migration-write", "images-app"} <= short(
+        first, first.named("migration-run").dependencies
+    )
+    assert {"api-blue-server", "api-green-server", "proxy-server", "release-make"} <= short(
+        first, first.named("route-turn").dependencies
+    )
+
+
+def test_no_secret_is_in_clear_anywhere(first: Graph) -> None:
+    values = [strong(name) for name in Secrets.model_fields]
+    encoded = [base64.b64encode(value.encode()).decode().rstrip("=") for value in values]
+    text = "\n".join(
+        [*(part for node in first.nodes for part in in_clear(node.inputs)), *in_clear(first.outputs)]
+    )
+    assert [leak for leak in (*values, *encoded) if leak in text] == []
+    # Inside an archive a value is shifted: unpack whatever could be one.
+    for part in re.findall(r"[A-Za-z0-9+/]{200,}={0,2}", text):
+        assert b"leak-" not in base64.b64decode(part + "=" * (-len(part) % 4))
+
+
+def test_secret_files_travel_as_secret_input_and_leave_no_output(first: Graph) -> None:
+    writers = {
+        node.name: (type(node.inputs["stdin"]), node.inputs["logging"], node.secret_outputs)
+        for node in first.commands
+        if node.name.startswith("secrets-")
+    }
+    assert writers == dict.fromkeys(
+        ["secrets-api-write", "secrets-migration-write", "secrets-postgres-write", "secrets-redis-write"],
+        (Secret, "none", ("stdout", "stderr")),
+    )
+    others = {node.name for node in first.nodes if node.name not in writers}
+    assert {n.name for n in first.nodes if n.name in others and _has_secret(n.inputs)} == set()
+
+
+def _has_secret(value: object) -> bool:
+    match value:
+        case Secret():
+            return True
+        case Mapping():
+            return any(_has_secret(item) for item in value.values())
+        case list():
+            return any(_has_secret(item) for item in value)
+        case _:
+            return False
+
+
+def test_no_environment_variable_is_a_secret(first: Graph) -> None:
+    for node in first.containers:
+        for variable in node.inputs.get("envs", []):
+            key, _, value = variable.partition("=")
+            assert not re.search("PASSWORD|SECRET|KEY|KEK|URL", key) or value.startswith("/run/gad/secrets/")
+
+
+def test_every_docker_resource_names_its_engine(first: Graph) -> None:
+    (engine,) = [node for node in first.nodes if node.type == "pulumi:providers:docker"]
+    asked = first.of_type(CONTAINER, NETWORK, VOLUME, IMAGE)
+    assert len(asked) == 5 + 3 + 3 + 4
+    assert {node.provider.rsplit("::", 1)[0] for node in asked} == {engine.urn}
+
+
+def test_the_graph_has_an_order(first: Graph) -> None:
+    known = {node.urn for node in first.nodes}
+    graph = {node.urn: {urn for urn in node.dependencies if urn in known} for node in first.nodes}
+    order = [urn.rsplit("::", 1)[-1] for urn in TopologicalSorter(graph).static_order()]  # raises on a cycle
+    chain = ["postgres-server", "migration-run", "api-blue-server", "route-turn"]
+    assert sorted(chain, key=order.index) == chain
+
+
+def test_the_same_settings_give_the_same_graph(first: Graph) -> None:
+    assert build() == first
+
+
+def test_an_update_without_a_change_touches_nothing(first: Graph, steady: Graph) -> None:
+    assert steady.changed_since(first) == set()
+    assert steady.outputs["release"] == first.outputs["release"]
+
+
+def test_a_new_image_touches_the_idle_slot_and_never_the_live_one(steady: Graph, released: Recorded) -> None:
+    update = build({"images.app": OTHER_APP}, released)
+    assert update.changed_since(steady) == {
+        "images-app",
+        "migration-run",
+        "api-green-server",
+        "api-green-server-pids",  # the new container's id
+        "route-turn",
+    }
+    assert update.named("api-blue-server").inputs == steady.named("api-blue-server").inputs
+    assert update.outputs["release"]["live"] == "green"
+
+
+def test_the_live_slot_is_not_replaced_whatever_changes(released: Recorded) -> None:
+    update = build({"images.app": OTHER_APP}, released)
+    ignored = set(update.named("api-blue-server").ignore_changes)
+    assert {
+        "image",
+        "envs",
+        "mounts",
+        "labels",
+        "healthcheck",
+        "tmpfs",
+        "user",
+        "networksAdvanced",
+    } <= ignored
+    assert not ignored & {"memory", "memorySwap", "restart", "mustRun", "wait"}  # these are mended in place
+    assert update.named("api-green-server").ignore_changes == ()
+
+
+def test_the_way_back_is_a_flip(released: Recorded) -> None:
+    forward = build({"images.app": OTHER_APP}, released)
+    after = stack.parse_recorded(forward.outputs["release"])
+    back = build(recorded=after)
+    assert back.changed_since(forward) == {"images-app", "migration-run", "route-turn"}
+    assert back.outputs["release"]["live"] == "blue"
+
+
+def test_a_release_that_failed_half_way_leaves_nothing_behind_when_it_is_taken_back(
+    steady: Graph, released: Recorded
+) -> None:
+    """The idle slot holds the failed image while the record still names the old one."""
+    failed = build({"images.app": OTHER_APP}, released)
+    back = build(recorded=released)
+    assert back.named("api-green-server").inputs["image"] == steady.named("api-green-server").inputs["image"]
+    assert "api-green-server" in back.changed_since(failed)
+    assert "api-blue-server" not in back.changed_since(failed)
+
+
+def test_an_idle_slot_of_an_older_form_stays_as_it_is(steady: Graph, released: Recorded) -> None:
+    older = released.model_copy(update={"green": released.green.model_copy(update={"form": FORM - 1})})
+    assert "envs" in build(recorded=older).named("api-green-server").ignore_changes
+    assert steady.named("api-green-server").ignore_changes == ()
+
+
+def test_a_setting_of_the_api_is_a_release(steady: Graph, released: Recorded) -> None:
+    update = build({"api.memory_mib": 384}, released)
+    assert update.changed_since(steady) == {"api-green-server", "api-green-server-pids", "route-turn"}
+
+
+@pytest.mark.parametrize(
+    ("secret", "readers"),
+    [
+        ("superuser_password", {"secrets-postgres-write", "postgres-server", "postgres-server-pids"}),
+        (
+            "owner_password",
+            {
+                *("secrets-postgres-write", "postgres-server", "postgres-server-pids"),
+                *("secrets-migration-write", "migration-run"),
+            },
+        ),
+        (
+            "app_password",
+            {
+                *("secrets-postgres-write", "postgres-server", "postgres-server-pids"),
+                *("secrets-api-write", "api-green-server", "api-green-server-pids", "route-turn"),
+            },
+        ),
+        (
+            "redis_password",
+            {
+                *("secrets-redis-write", "redis-server", "redis-server-pids"),
+                *("secrets-api-write", "api-green-server", "api-green-server-pids", "route-turn"),
+            },
+        ),
+        *(
+            (name, {"secrets-api-write", "api-green-server", "api-green-server-pids", "route-turn"})
+            for name in ("jwt_secret", "hmac_key", "kek")
+        ),
+    ],
+)
+def test_a_secret_touches_exactly_its_readers(
+    steady: Graph, released: Recorded, secret: str, readers: set[str]
+) -> None:
+    update = build({f"secrets.{secret}": strong("another")}, released)
+    assert update.changed_since(steady) == readers
+
+
+def test_another_site_touches_the_proxy_and_what_the_api_knows_of_it(
+    steady: Graph, released: Recorded
+) -> None:
+    update = build({"proxy.site": "gad.test"}, released)
+    assert update.changed_since(steady) == {
+        *("proxy-config-write", "proxy-server", "proxy-server-pids"),
+        *("api-green-server", "api-green-server-pids", "route-turn"),
+    }
+
+
+def test_database_memory_touches_the_database_only(steady: Graph, released: Recorded) -> None:
+    update = build({"postgres.memory_mib": 1024}, released)
+    assert update.changed_since(steady) == {
+        *("postgres-config-write", "postgres-server", "postgres-server-pids"),
+    }
+
+
+def test_a_server_is_reached_over_ssh_with_its_key_pinned() -> None:
+    remote = record(lambda: stack.build(sample_settings(REMOTE), None), stack="staging")
+    (engine,) = [node for node in remote.nodes if node.type == "pulumi:providers:docker"]
+    assert engine.inputs["host"] == "ssh://deploy@staging.test:2222"
+    assert "StrictHostKeyChecking=yes" in json.dumps(engine.inputs["sshOpts"])
+    assert {node.type for node in remote.commands} == {"command:remote:Command"}
+    assert {node.inputs["connection"].value["hostKey"] for node in remote.commands} == {
+        REMOTE["server"]["host_key"]  # type: ignore[index]
+    }
+    assert [p["ip"] for p in remote.named("proxy-server").inputs["ports"]] == ["192.0.2.10"] * 3
+    assert [p["external"] for p in remote.named("proxy-server").inputs["ports"]] == [80, 443, 443]
+    assert remote.outputs["url"] == "https://staging.test"
+
+
+def test_outputs_are_what_verification_reads(first: Graph) -> None:
+    outputs = first.outputs
+    assert sorted(outputs["containers"]) == ["api-blue", "api-green", "postgres", "proxy", "redis"]
+    for role, declared in outputs["containers"].items():
+        inputs = first.named(f"{role}-server").inputs
+        assert declared["name"] == inputs["name"]
+        assert declared["image"] == inputs["image"]
+        assert f"{declared['uid']}:{declared['uid']}" == inputs["user"]
+        assert declared["memory_mib"] == inputs["memory"]
+        assert declared["envs"] == inputs.get("envs", [])
+        assert declared["networks"] == sorted(n["name"] for n in inputs["networksAdvanced"])
+    assert outputs["url"] == "https://localhost:8443"
+    assert outputs["networks"]["egress"] == {
+        "name": "gad-dev-egress",
+        "internal": False,
+        "subnet": "10.77.2.0/24",
+    }
+
+
+def test_the_last_release_is_what_the_stack_itself_recorded(first: Graph, released: Recorded) -> None:
+    def ask(outputs: Mapping[str, object]) -> object:
+        return record(lambda: stack.last_release("dev"), stack_outputs=outputs).outputs
+
+    assert ask({}) is None
+    assert ask({"release": first.outputs["release"]}) == released
+
+
+@pytest.mark.parametrize("damage", [{}, {"live": "red"}, "blue", ["blue"]])
+def test_a_damaged_record_is_refused(damage: object) -> None:
+    with pytest.raises(GadError, match="the recorded release is not readable"):
+        stack.parse_recorded(damage)
+
+
+# The slot's form under each FORM. Add a line when you raise FORM; never change one.
+FORMS = {
+    1: "854491e73c89ae1d",
+}
+
+
+def test_another_form_of_a_slot_is_a_release(first: Graph) -> None:
+    """The live slot keeps its form: without a new FORM, a changed one would never reach anyone."""
+    desired = stack.desired_slot(sample_settings())
+    inputs = first.named("api-blue-server").inputs
+    form = {key: inputs.get(key) for key in REPLACING if key not in ("image", "cpus", "name")}
+    form["envs"] = sorted(set(inputs["envs"]) - {f"{key}={value}" for key, value in desired.envs})
+    form["mounts"] = [{**mount, "source": ""} for mount in inputs["mounts"]]
+    form["labels"] = sorted(entry["label"] for entry in inputs["labels"])
+    form["networksAdvanced"] = [n["name"].removeprefix("gad-dev-") for n in inputs["networksAdvanced"]]
+    digest = hashlib.sha256(json.dumps(form, sort_keys=True).encode()).hexdigest()[:16]
+    form_now = max(FORM, max(FORMS) + 1)
+    assert FORMS.get(FORM) == digest, (
+        f"the form of the API's container has changed: FORM in infra/components/api.py must be {form_now}, "
+        f'so that it reaches people by a release, and FORMS in this file needs {form_now}: "{digest}",'
+    )
