@@ -9,11 +9,15 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from rich.console import Console
 
 from infra.errors import Exit, GadError
 from infra.names import PROJECT
+from infra.operate.events import failure_of
+from infra.operate.progress import Progress
 from infra.toolchain.environment import process_environment
 
 WRONG_PASSPHRASE = re.compile(r"incorrect passphrase|cipher: message authentication failed", re.IGNORECASE)
@@ -98,41 +102,67 @@ class Pulumi:
         """The stack's full name on a backend of one's own."""
         return f"organization/{PROJECT}/{self.stack}"
 
-    def run(self, *args: str) -> None:
-        """Run a command with its output on the terminal. Raises GadError if it fails."""
-        done = self._spawn([*args, "--stack", self.stack], capture=False)
-        if done.returncode != 0:
-            raise GadError(
-                f"pulumi {args[0]} of stack {self.stack} failed (exit {done.returncode})",
-                remedy="the cause is printed above; correct it and run the same command again",
+    def run(self, *args: str) -> int:
+        """Run an update, a line on the terminal for each change; return how many there were.
+
+        All of the engine's own output goes to a log file. Raises GadError with the first true cause.
+        """
+        log = self.root / ".gad" / "logs" / f"{args[0]}-{self.stack}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        progress = Progress(Console(stderr=True, highlight=False))
+        with TemporaryDirectory(dir=log.parent) as folder, log.open("w", encoding="utf-8") as output:
+            events = Path(folder) / "events.json"
+            # The flag is the one the Automation API uses; the engine hides it from people's own runs.
+            process = subprocess.Popen(
+                self._command([*args, "--stack", self.stack, "--event-log", str(events)]),
+                cwd=self.root,
+                env={**process_environment(self.root, self.stack), "PULUMI_DEBUG_COMMANDS": "true"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
             )
+            try:
+                progress.follow(process, events)
+            except KeyboardInterrupt:
+                # The terminal has sent it to the engine too, which ends what it has begun.
+                process.wait()
+                raise
+            code = process.wait()
+        if code != 0:
+            relative = str(log.relative_to(self.root))
+            if progress.errors:
+                raise failure_of(args[0], self.stack, progress.errors, relative)
+            raise self._failure(args[0], log.read_text(encoding="utf-8"))
+        return progress.changes
 
     def read(self, *args: str, stdin: str | None = None) -> str:
         """Run a command quietly and give its output. Raises GadError with the engine's own words."""
         return self._checked([*args, "--stack", self.stack], stdin=stdin)
 
     def _checked(self, args: Sequence[str], stdin: str | None = None) -> str:
-        done = self._spawn(args, capture=True, stdin=stdin)
+        done = self._spawn(args, stdin=stdin)
         if done.returncode != 0:
             raise self._failure(args[0], done.stderr or done.stdout)
         return done.stdout
 
-    def _spawn(
-        self, args: Sequence[str], *, capture: bool, stdin: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        environment = process_environment(self.root, self.stack)
-        executable = shutil.which("pulumi", path=environment["PATH"])
-        if executable is None:
-            raise GadError("the Pulumi engine is not set up in this checkout", remedy="run `gad setup`")
+    def _spawn(self, args: Sequence[str], *, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [executable, *args, "--non-interactive"],
+            self._command(args),
             cwd=self.root,
-            env=environment,
+            env=process_environment(self.root, self.stack),
             input=stdin,
             text=True,
-            capture_output=capture,
+            capture_output=True,
             check=False,
         )
+
+    def _command(self, args: Sequence[str]) -> list[str]:
+        path = process_environment(self.root, self.stack)["PATH"]
+        executable = shutil.which("pulumi", path=path)
+        if executable is None:
+            raise GadError("the Pulumi engine is not set up in this checkout", remedy="run `gad setup`")
+        return [executable, *args, "--non-interactive"]
 
     def _failure(self, verb: str, output: str) -> GadError:
         if WRONG_PASSPHRASE.search(output):

@@ -15,8 +15,6 @@ from docker.types import LogConfig
 from infra.errors import Exit, GadError
 from infra.operate.images.engine import explained
 
-CONTAINER = "gad-registry"  # one for all checkouts of a machine
-VOLUME = "gad-registry"
 DEFAULT_PORT = 5000
 START_DEADLINE_S = 20.0  # it listens within 1 s (measured); a busy machine gets time
 MANIFESTS = ", ".join(
@@ -31,9 +29,14 @@ MANIFESTS = ", ".join(
 
 @dataclass(frozen=True)
 class Registry:
-    """The registry on loopback at `port`."""
+    """The registry on loopback at `port`: one for all checkouts of a machine that use that port."""
 
     port: int = DEFAULT_PORT
+
+    @property
+    def container(self) -> str:
+        """Name of its container and of its volume."""
+        return "gad-registry" if self.port == DEFAULT_PORT else f"gad-registry-{self.port}"
 
     @property
     def prefix(self) -> str:
@@ -82,10 +85,7 @@ def ensure_running(client: docker.DockerClient, registry: Registry, image: str |
     `image` is what to create the container from; with None only a stopped container can be started.
     Raises GadError if the port is taken by something else, or the container does not come up.
     """
-    container = _container(client)
-    if container is not None and not _listens_at(container, registry.port):
-        container.remove(force=True)  # its volume stays
-        container = None
+    container = _container(client, registry)
     if container is not None and container.status == "running" and registry.answers():
         return True
     if container is None:
@@ -103,31 +103,26 @@ def ensure_running(client: docker.DockerClient, registry: Registry, image: str |
             last = container.logs(tail=1).decode(errors="replace").strip()
             raise GadError(
                 f"the local registry does not answer at port {registry.port}: {last or container.status}",
-                remedy=f"read `docker logs {CONTAINER}`; `docker rm -f {CONTAINER}`, then build again",
+                remedy=f"read `docker logs {registry.container}`; `docker rm -f {registry.container}`, then build again",
             )
         time.sleep(0.1)
     return True
 
 
-def _container(client: docker.DockerClient) -> Container | None:
+def _container(client: docker.DockerClient, registry: Registry) -> Container | None:
     try:
-        return client.containers.get(CONTAINER)
+        return client.containers.get(registry.container)
     except NotFound:
         return None
-
-
-def _listens_at(container: Container, port: int) -> bool:
-    bindings = container.attrs["HostConfig"]["PortBindings"] or {}
-    return [b["HostPort"] for b in bindings.get("5000/tcp") or []] == [str(port)]
 
 
 def _create(client: docker.DockerClient, registry: Registry, image: str) -> Container:
     with explained("creating the local registry"):
         return client.containers.create(
             image,
-            name=CONTAINER,
+            name=registry.container,
             ports={"5000/tcp": ("127.0.0.1", registry.port)},
-            volumes={VOLUME: {"bind": "/var/lib/docker-registry", "mode": "rw"}},
+            volumes={registry.container: {"bind": "/var/lib/docker-registry", "mode": "rw"}},
             tmpfs={"/tmp": "size=64m,noexec,nosuid,nodev"},  # noqa: S108
             read_only=True,
             cap_drop=["ALL"],
@@ -148,5 +143,5 @@ def _start_failure(container: Container, registry: Registry, reason: str) -> Gad
             remedy="stop what holds it, or choose another one: GAD_REGISTRY_PORT=5001 gad images build",
         )
     return GadError(
-        f"the local registry cannot be started: {reason}", remedy=f"read `docker logs {CONTAINER}`"
+        f"the local registry cannot be started: {reason}", remedy=f"read `docker logs {registry.container}`"
     )
