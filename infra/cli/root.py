@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import settings, setup, stack
+from infra.cli import images, settings, setup, stack
 from infra.cli.output import print_error, usage_error
 from infra.errors import Exit, GadError
-from infra.operate.images.commands import images_app
 
 app = typer.Typer(
     name="gad",
@@ -23,7 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(setup.commands)
 app.add_typer(stack.commands)
-app.add_typer(images_app(), name="images")
+app.add_typer(images.commands, name="images")
 app.add_typer(settings.secrets_commands, name="secrets")
 app.add_typer(settings.settings_commands, name="settings")
 

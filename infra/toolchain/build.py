@@ -62,7 +62,8 @@ def find_go() -> str:
 def build(recipe: Recipe, target: CachedEngine, reporter: Reporter) -> Path:
     """Build into the cache unless it is there; returns the executable.
 
-    Takes 2.5 minutes on two idle cores (measured). Two callers build once. Raises GadError with the compiler's last words.
+    Takes 2.5 minutes on two idle cores (measured). Two callers build once.
+    Raises GadError with the compiler's last words.
     """
     with locked(
         target.lock, lambda: reporter.note("another `gad setup` is building the engine; waiting for it")

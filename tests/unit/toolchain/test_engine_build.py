@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from infra.errors import GadError
 from infra.toolchain import build as build_module
@@ -17,7 +16,7 @@ from infra.toolchain.engine import CachedEngine
 from infra.toolchain.progress import Reporter
 
 ROOT = Path(__file__).resolve().parents[3]
-SILENT = Reporter(Console(quiet=True))
+SILENT = Reporter(quiet=True)
 VERSION = "1.2.3"
 # `go build … -o OUTPUT PACKAGE` writes a "pulumi" that knows its version, and counts its calls.
 GO = """#!/bin/sh
@@ -108,12 +107,12 @@ def test_two_at_once_build_once(
 ) -> None:
     monkeypatch.setenv("GO_TAKES", "0.5")
     program = (
-        "import sys; from pathlib import Path; from rich.console import Console\n"
+        "import sys; from pathlib import Path\n"
         "from infra.toolchain.build import Recipe, build; from infra.toolchain.engine import CachedEngine\n"
         "from infra.toolchain.progress import Reporter\n"
         "recipe = Recipe(Path(sys.argv[1]), sys.argv[2])\n"
         "target = CachedEngine(Path(sys.argv[3]), recipe.digest())\n"
-        "print(build(recipe, target, Reporter(Console(quiet=True))))\n"
+        "print(build(recipe, target, Reporter(quiet=True)))\n"
     )
     argv = [sys.executable, "-c", program, str(recipe.module), VERSION, str(target.directory)]
     pair = [subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -1,0 +1,188 @@
+"""The import contract: what each part of the house may know of the others, and why."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = ("infra", "app", "policies", "tests")
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """`part` may import `may` of ours (and itself); `why` is told to whoever breaks it."""
+
+    part: str
+    may: tuple[str, ...]
+    why: str
+
+
+# The longest matching part decides. Errors are open to the whole package.
+PURE = "it is pure: same arguments, same result, testable without a stack"
+CONTRACT = (
+    Arrow("infra.errors", (), PURE),
+    Arrow("infra.names", (), PURE),
+    Arrow("infra.render", (), PURE),
+    Arrow("infra.release", (), PURE),
+    Arrow("infra.claims", ("infra.errors",), "a claim on ports and names is made before settings exist"),
+    Arrow(
+        "infra.settings", ("infra.claims", "infra.errors"), "settings are read before anything else is known"
+    ),
+    Arrow(
+        "infra.components",
+        ("infra.names",),
+        "components take values, never Settings, never each other's insides",
+    ),
+    Arrow(
+        "infra.stack",
+        (
+            "infra.settings",
+            "infra.names",
+            "infra.render",
+            "infra.release",
+            "infra.components",
+            "infra.errors",
+        ),
+        "the wiring knows all components and nothing that operates them",
+    ),
+    Arrow(
+        "infra.__main__",
+        ("infra.settings", "infra.stack", "infra.errors"),
+        "the program only loads and builds",
+    ),
+    Arrow(
+        "infra.toolchain",
+        ("infra.errors",),
+        "it must work before there is a stack, and could be a project alone",
+    ),
+    Arrow(
+        "infra.operate",
+        (
+            *("infra.stack", "infra.settings", "infra.names", "infra.toolchain", "infra.errors"),
+            *("infra.claims", "infra.release"),  # to give a claim back, to read a recorded release
+        ),
+        "operating goes through the stack; components and texts are the program's business",
+    ),
+    Arrow(
+        "infra.cli", ("infra.operate", "infra.toolchain", "infra.errors"), "the command line only translates"
+    ),
+    Arrow("infra", (), "every part of infra has a line in this contract"),
+    Arrow("policies", (), "a judge shares no code with what it judges"),
+    Arrow("app", ("app",), "app and infra share data (digest, variables, port, health paths), never code"),
+)
+# Inside a noun of the app a lower layer never knows a higher one.
+LAYERS = ("models", "repository", "service", "routes")
+
+
+def module_name(path: Path, root: Path) -> str:
+    """`infra/stack.py` → `infra.stack`; a package is named without `__init__`."""
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(tree: ast.AST, module: str, *, is_package: bool) -> Iterator[tuple[str, int]]:
+    """Each module of ours that `tree` imports, in any form and at any depth, with its line."""
+    base = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = base[: len(base) - node.level + 1] if node.level else []
+            parent = ".".join([*above, *([node.module] if node.module else [])])
+            names = [f"{parent}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from ((name, node.lineno) for name in names if name.split(".")[0] in OURS)
+
+
+def is_within(name: str, part: str) -> bool:
+    """`infra.components.api` is within `infra.components`."""
+    return name == part or name.startswith(f"{part}.")
+
+
+def forbidden(module: str, target: str) -> str | None:
+    """Why `module` may not import `target`; None when it may."""
+    arrow = next((a for a in sorted(CONTRACT, key=lambda a: -len(a.part)) if is_within(module, a.part)), None)
+    if arrow is None:
+        return "it is in no part of the contract"
+    own = arrow.part != "infra" and is_within(target, arrow.part)
+    if not own and not any(is_within(target, part) for part in arrow.may):
+        return arrow.why
+    here, there = module.split("."), target.split(".")
+    if here[:2] == there[:2] and len(here) > 2 and len(there) > 2 and {here[2], there[2]} <= set(LAYERS):
+        low, high = LAYERS.index(here[2]), LAYERS.index(there[2])
+        return f"{here[2]} is below {there[2]}" if low < high else None
+    return None
+
+
+def violations(root: Path) -> list[str]:
+    """Every forbidden edge below `root`, as a sentence."""
+    found = []
+    for path in sorted(p for part in OURS[:3] for p in (root / part).rglob("*.py")):
+        module = module_name(path, root)
+        tree = ast.parse(path.read_text(), filename=str(path))
+        for target, line in imported(tree, module, is_package=path.name == "__init__.py"):
+            if why := forbidden(module, target):
+                found.append(f"{path.relative_to(root)}:{line}: {module} must not import {target}: {why}")
+    return found
+
+
+def test_the_house_keeps_its_contract() -> None:
+    assert violations(ROOT) == []
+
+
+def test_the_contract_names_only_what_exists() -> None:
+    parts = [arrow.part for arrow in CONTRACT]
+    there = [p for p in parts if (s := ROOT / p.replace(".", "/")).is_dir() or s.with_suffix(".py").is_file()]
+    assert there == parts
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "edge"),
+    [
+        ("infra/names.py", "from infra.errors import GadError", "infra.names must not import infra.errors"),
+        ("infra/components/api.py", "from infra import settings", "must not import infra.settings"),
+        (
+            "infra/components/api.py",
+            "from ..settings import Settings",
+            "must not import infra.settings.Settings",
+        ),
+        ("infra/toolchain/docker/a.py", "def f():\n    import infra.stack", "must not import infra.stack"),
+        ("infra/operate/up.py", "from infra.components import api", "must not import infra.components.api"),
+        ("infra/cli/up.py", "from infra.settings import load", "must not import infra.settings.load"),
+        ("infra/novelty.py", "import infra.names", "every part of infra has a line"),
+        ("infra/stack.py", "import app.settings", "must not import app.settings"),
+        ("app/main.py", "from infra.names import prefix", "app and infra share data"),
+        (
+            "app/officer/repository.py",
+            "from app.officer.service import nearest",
+            "repository is below service",
+        ),
+        ("policies/rules/health.py", "import infra.names", "a judge shares no code"),
+    ],
+)
+def test_a_forbidden_edge_is_named(tmp_path: Path, path: str, code: str, edge: str) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(code)
+    assert [edge in sentence for sentence in violations(tmp_path)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("infra/stack.py", "from infra.components.api import Api\nfrom infra import render"),
+        ("infra/toolchain/docker/a.py", "from infra.toolchain.plugin import Provider\nfrom . import b"),
+        ("infra/cli/up.py", "from infra.operate import up\nfrom infra.errors import Exit"),
+        ("app/officer/routes.py", "from app.officer import service\nfrom app.db import Session"),
+        ("policies/rules/health.py", "import pulumi_policy"),
+    ],
+)
+def test_an_allowed_edge_is_silent(tmp_path: Path, path: str, code: str) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(code)
+    assert violations(tmp_path) == []
