@@ -27,10 +27,10 @@ down: venv ## stop the stack and keep its data
 clean: venv ## remove the stack and its data (asks first)
 	@$(GAD) clean $(STACK)
 
-check: venv ## lint, types, Dockerfiles, import contract, unit tests
+check: venv ## lint, types, Dockerfiles, secrets, import contract, unit tests
 	@$(VENV)/ruff check -q . && $(VENV)/ruff format -q --check . && $(VENV)/mypy --no-error-summary
 	@find config/images -name Dockerfile -exec $(VENV)/hadolint {} +
-	@$(PYTEST) -q tests/unit
+	@git ls-files -z | xargs -0 $(VENV)/detect-secrets-hook --baseline .secrets.baseline && $(PYTEST) -q tests/unit
 
 test: setup check ## every test, on real PostGIS, Redis, Caddy, Docker, sshd
 	@$(PYTEST) $(filter-out tests/unit,$(TESTS))
