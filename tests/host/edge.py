@@ -1,0 +1,102 @@
+"""The stack as people reach it: TLS, HTTP/1.1, HTTP/2 and HTTP/3 at the address the host publishes."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from http3 import Answer, ask
+
+from infra.operate.outputs import StackOutputs
+
+PATIENCE_S = 5.0  # of one request; the proxy itself waits 5 s for a slot
+ANY = "0.0.0.0"  # noqa: S104  (as a stack may publish on all addresses)
+
+
+class Edge:
+    """Requests to the site, dialled at the published address whatever the site's name resolves to."""
+
+    def __init__(self, outputs: StackOutputs, authority: Path | None) -> None:
+        self._outputs = outputs
+        self._authority = authority if outputs.tls == "internal" else None
+        self.site = outputs.site
+        self.authority_name = urlsplit(outputs.url).netloc
+
+    def _dial(self, url: str, protocol: str) -> tuple[str, int]:
+        """Where the host listens for this URL."""
+        scheme_port = {"https": 443, "http": 80}[urlsplit(url).scheme]
+        port = urlsplit(url).port or scheme_port
+        published = [p for c in self._outputs.containers.values() for p in c.published]
+        ips = [p.ip for p in published if p.external == port and p.protocol == protocol]
+        return (self._outputs.address if ips in ([], [ANY]) else ips[0]), port
+
+    @property
+    def https(self) -> tuple[str, int]:
+        """Address and port of HTTPS."""
+        return self._dial(self._outputs.url, "tcp")
+
+    def trust(self) -> ssl.SSLContext:
+        """A context that trusts the stack's own authority only, or the system's when ACME is used."""
+        return ssl.create_default_context(cafile=self._authority)
+
+    def handshake(self, context: ssl.SSLContext, name: str | None = None) -> ssl.SSLObject:
+        """Shake hands for `name` (the site). Raises ssl.SSLError, OSError."""
+        return asyncio.run(self._handshake(context, name or self.site))
+
+    async def _handshake(self, context: ssl.SSLContext, name: str) -> ssl.SSLObject:
+        host, port = self.https
+        async with asyncio.timeout(PATIENCE_S):
+            _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
+        found: ssl.SSLObject = writer.get_extra_info("ssl_object")
+        writer.close()
+        await writer.wait_closed()
+        return found
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """Ask by HTTP/2. Raises httpx.HTTPError."""
+        return self._client.send(self._request(path, headers))
+
+    def get_raw(self, path: str, encoding: str) -> tuple[str | None, bytes]:
+        """Content-Encoding, and the body as it came, for a client that accepts only this encoding."""
+        request = self._request(path, {"Accept-Encoding": encoding})
+        response = self._client.send(request, stream=True)
+        try:
+            return response.headers.get("Content-Encoding"), b"".join(response.iter_raw())
+        finally:
+            response.close()
+
+    def get_plain(self, path: str) -> httpx.Response:
+        """Ask by HTTP without TLS. Raises httpx.HTTPError."""
+        host, port = self._dial(self._outputs.http_url, "tcp")
+        headers = {"Host": urlsplit(self._outputs.http_url).netloc}
+        return httpx.get(f"http://{host}:{port}{path}", headers=headers, timeout=PATIENCE_S, trust_env=False)
+
+    def get_by_http3(self, path: str) -> Answer:
+        """Ask by HTTP/3, with the same trust. Raises OSError."""
+        host, port = self._dial(self._outputs.url, "udp")
+        target = (host, port)
+        return asyncio.run(
+            ask(target, self.site, self.authority_name, path, self._authority, timeout_s=PATIENCE_S)
+        )
+
+    def close(self) -> None:
+        """Close what is still open."""
+        self._client.close()
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        return httpx.Client(http2=True, verify=self.trust(), timeout=PATIENCE_S, trust_env=False)
+
+    def _request(self, path: str, headers: Mapping[str, str] | None) -> httpx.Request:
+        host, port = self.https
+        extensions: dict[str, Any] = {"sni_hostname": self.site}
+        sent = {"Host": self.authority_name, **(headers or {})}
+        return self._client.build_request(
+            "GET", f"https://{host}:{port}{path}", headers=sent, extensions=extensions
+        )

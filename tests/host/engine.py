@@ -1,0 +1,155 @@
+"""What the engine says of a stack, and what a look inside its containers says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import testinfra
+from testinfra.host import Host
+
+from infra.operate.docker_engine import connect
+from infra.operate.outputs import StackOutputs
+
+# One look per container: an exec costs 0.1 s, and there are dozens of questions.
+LOOK = Path(__file__).with_name("look.sh").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Process:
+    """What the kernel holds of one process: hexadecimal capability sets, flags."""
+
+    uids: frozenset[int]
+    capabilities: frozenset[int]
+    no_new_privileges: int
+    seccomp: int
+
+
+@dataclass(frozen=True)
+class Filesystem:
+    """One line of /proc/mounts."""
+
+    target: str
+    kind: str
+    options: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look inside a container found."""
+
+    sections: dict[str, list[str]]
+
+    @property
+    def processes(self) -> list[Process]:
+        """All processes, those that look among them."""
+        return [_process(line) for line in self.sections["processes"]]
+
+    @property
+    def filesystems(self) -> list[Filesystem]:
+        """All mounts."""
+        fields = [line.split() for line in self.sections["mounts"]]
+        return [Filesystem(f[1], f[2], frozenset(f[3].split(","))) for f in fields]
+
+
+def _process(line: str) -> Process:
+    words = line.split()
+    starts = [index for index, word in enumerate(words) if word.endswith(":")]
+    ends = [*starts[1:], len(words)]
+    fields = {words[a].rstrip(":"): words[a + 1 : b] for a, b in zip(starts, ends, strict=True)}
+    return Process(
+        uids=frozenset(int(uid) for uid in fields["Uid"]),
+        capabilities=frozenset(int(v[0], 16) for key, v in fields.items() if key.startswith("Cap")),
+        no_new_privileges=int(fields["NoNewPrivs"][0]),
+        seccomp=int(fields["Seccomp"][0]),
+    )
+
+
+class Running:
+    """A declared container that runs: the engine's record of it, of its image, and the inside."""
+
+    def __init__(self, engine: docker.DockerClient, name: str, inspect: dict[str, Any]) -> None:
+        self._engine = engine
+        self.name = name
+        self.inspect = inspect
+        self.config: dict[str, Any] = inspect["Config"]
+        self.host_config: dict[str, Any] = inspect["HostConfig"]
+
+    @cached_property
+    def image(self) -> dict[str, Any]:
+        """The engine's record of its image."""
+        found: dict[str, Any] = self._engine.api.inspect_image(self.inspect["Image"])
+        return found
+
+    @cached_property
+    def inside(self) -> Host:
+        """The container itself, for commands in it."""
+        return testinfra.get_host(f"docker://{self.name}")
+
+    @cached_property
+    def look(self) -> Look:
+        """One look inside. Fails the test if it cannot be taken whole."""
+        found = self.inside.run(LOOK)
+        sections: dict[str, list[str]] = {}
+        current: list[str] = []
+        for line in found.stdout.splitlines():
+            if line.startswith("== "):
+                current = sections.setdefault(line.removeprefix("== "), [])
+            elif line.strip():
+                current.append(line)
+        if "end" not in sections:
+            pytest.fail(f"no look inside {self.name} (exit {found.rc})", pytrace=False)
+        return Look(sections)
+
+    @cached_property
+    def log(self) -> str:
+        """The last lines of its log."""
+        return self._engine.api.logs(self.name, tail=5000).decode(errors="replace")
+
+
+class Engine:
+    """The engine, and what it holds under the stack's labels."""
+
+    def __init__(self, outputs: StackOutputs) -> None:
+        self._outputs = outputs
+        self.client = connect(outputs.host)
+        self._running: dict[str, Running] = {}
+
+    def running(self, role: str) -> Running:
+        """The container of a declared role. Fails the test if it does not run."""
+        if role not in self._running:
+            name = self._outputs.containers[role].name
+            try:
+                inspect = self.client.api.inspect_container(name)
+            except docker.errors.NotFound:
+                pytest.fail(f"container {name} does not exist", pytrace=False)
+            if inspect["State"]["Status"] != "running":
+                pytest.fail(f"container {name} does not run: {inspect['State']['Status']}", pytrace=False)
+            self._running[role] = Running(self.client, name, inspect)
+        return self._running[role]
+
+    @cached_property
+    def containers(self) -> list[dict[str, Any]]:
+        """All containers of the stack, declared or not, stopped or not."""
+        return self.client.api.containers(all=True, filters=self._filters)
+
+    @cached_property
+    def networks(self) -> dict[str, dict[str, Any]]:
+        """All networks of the stack by name."""
+        listed = self.client.api.networks(filters=self._filters)
+        return {each["Name"]: self.client.api.inspect_network(each["Id"]) for each in listed}
+
+    @cached_property
+    def volumes(self) -> dict[str, dict[str, Any]]:
+        """All volumes of the stack by name."""
+        return {
+            each["Name"]: each for each in self.client.api.volumes(filters=self._filters)["Volumes"] or []
+        }
+
+    @property
+    def _filters(self) -> dict[str, list[str]]:
+        return {"label": [f"gad.prefix={self._outputs.prefix}"]}
