@@ -1,0 +1,88 @@
+"""`gad demo` and `gad users`: people and data in a running stack."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.cli.checkout import ROOT, Stack
+from infra.cli.output import AsJson, print_json
+from infra.errors import Exit, GadError
+
+if TYPE_CHECKING:
+    from infra.operate.outputs import StackOutputs
+
+commands = typer.Typer()
+users_commands = typer.Typer(help="Accounts of a running stack.", no_args_is_help=True)
+
+
+def _outputs(stack: str) -> StackOutputs:
+    from infra.operate.outputs import read_outputs
+    from infra.operate.pulumi import Pulumi
+
+    return read_outputs(stack, Pulumi(ROOT, stack).deployment().outputs)
+
+
+@commands.command()
+def demo(
+    stack: Stack = "dev",
+    count: Annotated[int, typer.Option(min=1, max=200_000, help="How many officers.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Another seed is another district.")] = 1830,
+    as_json: AsJson = False,
+) -> None:
+    """Load a district of officers with positions through the HTTP API, over TLS.
+
+    May be interrupted and run again: who exists is left alone. Not for production.
+
+    Example:  gad demo dev --count 10000
+    """
+    from infra.operate.certificate import authority_file
+    from infra.operate.demo import load
+    from infra.operate.users import demo_admin
+
+    outputs = _outputs(stack)
+    if outputs.environment == "production":
+        raise GadError(
+            f"stack {stack} is production; demo data does not belong there",
+            remedy="load it into dev or staging",
+            exit_code=Exit.REFUSED,
+        )
+    account = demo_admin(ROOT, outputs)
+    authority = authority_file(ROOT, stack) if outputs.tls == "internal" else None
+    summary = load(
+        outputs.url, authority, email=account.email, password=lambda: account.password, count=count, seed=seed
+    )
+    if as_json:
+        print_json(
+            {"created": summary.created, "present": summary.present, "seconds": round(summary.seconds, 1)}
+        )
+        return
+    typer.echo(
+        f"{summary.created} officers created, {summary.present} were there already "
+        f"({summary.seconds:.0f} s, {summary.per_second:.0f}/s)"
+    )
+    typer.echo(f"sign in as {account.email}; the password is in .gad/{stack}/demo-admin.json")
+
+
+@users_commands.command("create-admin")
+def create_admin(
+    email: Annotated[str, typer.Option(help="Their e-mail, with which they sign in.")],
+    first_name: Annotated[str, typer.Option(help="First name.")],
+    last_name: Annotated[str, typer.Option(help="Last name.")],
+    stack: Stack = "dev",
+) -> None:
+    """Create an administrator. The password is asked, or read from standard input; never an argument.
+
+    Example:  gad users create-admin dev --email ana@gad.example --first-name Ana --last-name Paz
+    """
+    from infra.operate.users import create_admin as operate
+
+    if sys.stdin.isatty():
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    typer.echo(
+        operate(_outputs(stack), email=email, first_name=first_name, last_name=last_name, password=password)
+    )
