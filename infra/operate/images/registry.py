@@ -103,7 +103,7 @@ def ensure_running(client: docker.DockerClient, registry: Registry, image: str |
             last = container.logs(tail=1).decode(errors="replace").strip()
             raise GadError(
                 f"the local registry does not answer at port {registry.port}: {last or container.status}",
-                remedy=f"read `docker logs {registry.container}`; `docker rm -f {registry.container}`, then build again",
+                remedy=f"read `docker logs {registry.container}`; remove that container, then build again",
             )
         time.sleep(0.1)
     return True
