@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,9 @@ SOCKET = Path("/var/run/docker.sock")
 OLDEST_API = (1, 41)
 # A dockerd that was killed restores every container first; measured 2 s for ten, so this is generous.
 START_S = 90.0
+_DOCKER_PID = Path("/var/run/docker.pid")
 _PID_FILES = {
-    Path("/var/run/docker.pid"): "dockerd",
+    _DOCKER_PID: "dockerd",
     Path("/var/run/docker/containerd/containerd.pid"): "containerd",
 }
 
@@ -85,6 +86,7 @@ def ask(timeout_s: int = 3) -> DockerEngine | None:
 
 
 def _start(reporter: Reporter) -> DockerEngine:
+    """By systemd where there is one, else by hand."""
     systemd = Path("/run/systemd/system").is_dir()
     if os.geteuid() != 0:
         raise GadError(
@@ -100,6 +102,8 @@ def _start(reporter: Reporter) -> DockerEngine:
                 remedy="journalctl -u docker -n 50",
             )
         return _wait(None, None, reporter)
+    if engine := _await_predecessor():
+        return engine
     for pid_file, daemon in _PID_FILES.items():
         remove_stale(pid_file, daemon)
     log = cache_root() / "dockerd.log"
@@ -115,6 +119,21 @@ def _start(reporter: Reporter) -> DockerEngine:
             cwd="/",
         )
     return _wait(daemon_process, log, reporter)
+
+
+def _await_predecessor() -> DockerEngine | None:
+    """A dockerd that is just coming or going holds the pid file and answers nobody: wait for its end."""
+    deadline = time.monotonic() + START_S
+    while is_running(_DOCKER_PID, "dockerd"):
+        if engine := ask():
+            return engine
+        if time.monotonic() > deadline:
+            raise GadError(
+                f"dockerd (process {_DOCKER_PID.read_text().strip()}) runs but does not answer",
+                remedy="end that process, then run `gad setup` again",
+            )
+        time.sleep(0.2)
+    return None
 
 
 def _wait(process: subprocess.Popen[bytes] | None, log: Path | None, reporter: Reporter) -> DockerEngine:
@@ -134,20 +153,22 @@ def _wait(process: subprocess.Popen[bytes] | None, log: Path | None, reporter: R
     )
 
 
+def is_running(pid_file: Path, daemon: str, proc: Path = Path("/proc")) -> bool:
+    """Is the process in `pid_file` alive and really `daemon`? False for a missing or unreadable file."""
+    try:
+        number = int(pid_file.read_text().strip() or 0)
+        return (proc / str(number) / "comm").read_text().strip() == daemon
+    except (OSError, ValueError):
+        return False
+
+
 def remove_stale(pid_file: Path, daemon: str, proc: Path = Path("/proc")) -> bool:
     """Remove a pid file whose process is gone or is another program by now; True when removed.
 
     After a hard stop the number may belong to anybody, and dockerd would refuse to start, or wait for a
-    containerd that is none. Raises nothing for a file that is not there or holds no number.
+    containerd that is none.
     """
-    try:
-        number = int(pid_file.read_text().strip() or 0)
-    except (FileNotFoundError, ValueError):
-        number = 0
-    running = ""
-    with suppress(OSError):
-        running = (proc / str(number) / "comm").read_text().strip()
-    if running == daemon or not pid_file.exists():
+    if is_running(pid_file, daemon, proc) or not pid_file.exists():
         return False
     pid_file.unlink(missing_ok=True)
     return True
