@@ -26,7 +26,8 @@ from infra.toolchain.plugin.properties import Path
 from infra.toolchain.plugin.schema import DEFAULTS
 
 # Inputs that reach the command: a secret among them makes the outputs secret.
-REACHES_COMMAND = ("create", "update", "delete", "stdin", "environment", "interpreter")
+COMMAND = ("create", "update", "delete", "interpreter")
+REACHES_COMMAND = (*COMMAND, "stdin", "environment")
 
 
 class Recorded(Resource):
@@ -93,6 +94,11 @@ def secret_outputs(secret_paths: frozenset[Path]) -> frozenset[str]:
 def shown(call: Call, logging: Logging) -> Logging:
     """What is shown of a run: nothing of an output that is itself secret."""
     return Logging.NONE if secret_outputs(call.secrets) else logging
+
+
+def is_withheld(call: Call) -> bool:
+    """Whether a failed run must not be quoted: which part of a secret command is secret, nobody knows."""
+    return any(path[0] in COMMAND for path in call.secrets)
 
 
 def mask_for(call: Call, inputs: Mapping[str, Value], connection: Connection | None = None) -> Mask:

@@ -61,9 +61,11 @@ class Capture:
         """`stdout` and `stderr` without their last line break."""
         return {name: _text(b"".join(chunks)).removesuffix("\n") for name, chunks in self._streams.items()}
 
-    def failure(self, reason: str, command: str) -> GadError:
-        """The failed run in one error: why, which command, and both outputs as they came."""
+    def failure(self, reason: str, command: str, *, withheld: bool = False) -> GadError:
+        """The failed run in one error: why, which command, and both outputs as they came or `withheld`."""
         printed = self._mask(_text(b"".join(self._both))).removesuffix("\n")
+        if withheld:
+            printed = "(what it printed is withheld: the command is secret)"
         quoted = json.dumps(self._mask(command), ensure_ascii=False)
         return GadError(
             f"{reason}: running {quoted}:\n{printed}".removesuffix("\n"),

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from infra.toolchain.command import tables
-from infra.toolchain.command.base import CommandResource, mask_for, new_id, secret_outputs, shown
+from infra.toolchain.command.base import CommandResource, is_withheld, mask_for, new_id, secret_outputs, shown
 from infra.toolchain.command.capture import Capture
 from infra.toolchain.command.globs import find_files
 from infra.toolchain.command.model import LocalInputs
@@ -59,7 +59,7 @@ class LocalCommand(CommandResource):
             timeout_s=call.timeout_s,
         )
         if failure is not None:
-            raise capture.failure(failure, command)
+            raise capture.failure(failure, command, withheld=is_withheld(call))
         return {**inputs, **capture.outputs(), **_files(folder, given)}
 
 

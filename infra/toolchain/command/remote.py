@@ -5,6 +5,7 @@ from __future__ import annotations
 from infra.toolchain.command import tables
 from infra.toolchain.command.base import (
     CommandResource,
+    is_withheld,
     mask_for,
     new_id,
     secret_outputs,
@@ -61,5 +62,5 @@ class RemoteCommand(CommandResource):
                 timeout_s=call.timeout_s,
             )
         if failure is not None:
-            raise capture.failure(failure, command)
+            raise capture.failure(failure, command, withheld=is_withheld(call))
         return {**inputs, **capture.outputs()}

@@ -57,3 +57,11 @@ def test_secrets_appear_neither_in_the_failure_nor_on_the_screen() -> None:
 
 def test_mask_takes_the_longest_secret_first_and_leaves_short_words() -> None:
     assert Mask(["hunter2-long", "hunter2", "x", "\n"])("hunter2-long x\n") == "[secret] x\n"
+
+
+def test_what_a_secret_command_printed_is_withheld() -> None:
+    run, _ = capture(Logging.NONE, "psql -W hunter2")
+    run.feed("stderr", b"no such user: hunter2\n")
+    fact = run.failure("exit status 1", "psql -W hunter2", withheld=True).fact
+    assert fact.startswith('exit status 1: running "[secret]":')
+    assert "hunter2" not in fact
