@@ -59,12 +59,11 @@ def pinned_uv() -> str:
 
 
 def venv_works() -> bool:
-    """A checkout that was moved, or a Python that was upgraded away, leaves a venv that cannot start."""
-    python = VENV / "bin" / "python"
-    return (
-        python.exists()
-        and subprocess.run([python, "-c", "import pip"], check=False, capture_output=True).returncode == 0
-    )
+    """False after the checkout was moved (its scripts name the old place) or its Python upgraded away."""
+    python, made_by = VENV / "bin" / "python", VENV / "pyvenv.cfg"
+    if not made_by.exists() or str(VENV) not in made_by.read_text():
+        return False
+    return subprocess.run([python, "-c", "import pip"], check=False, capture_output=True).returncode == 0
 
 
 def install(wanted: str) -> None:
