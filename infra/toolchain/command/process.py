@@ -14,6 +14,7 @@ from typing import IO
 
 from infra.toolchain.command.capture import Capture
 
+CHECKOUT = Path(__file__).resolve().parents[3]
 # Seconds between two looks at the cancel flag; the end of the command itself is seen at once.
 CANCEL_CHECK_S = 0.2
 # Seconds a command has to end by itself; the engine waits five for the whole plugin.
@@ -40,7 +41,7 @@ def run_process(
         process = subprocess.Popen(
             argv,
             cwd=folder,
-            env={**os.environ, **environment},
+            env={**inherited(os.environ), **environment},
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -64,6 +65,13 @@ def run_process(
             worker.join()
     capture.close()
     return stopped or describe_exit(process.returncode)
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a command takes over: everything but the import path that the plugin itself was started with."""
+    kept = dict(environment)
+    paths = [path for path in kept.pop("PYTHONPATH", "").split(os.pathsep) if path not in ("", str(CHECKOUT))]
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths)} if paths else kept
 
 
 def describe_exit(code: int) -> str | None:

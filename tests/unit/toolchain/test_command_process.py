@@ -7,7 +7,7 @@ import pytest
 
 from infra.toolchain.command.capture import Capture, Mask
 from infra.toolchain.command.model import Logging
-from infra.toolchain.command.process import describe_exit, run_process
+from infra.toolchain.command.process import CHECKOUT, describe_exit, inherited, run_process
 
 
 def run(
@@ -80,3 +80,15 @@ def test_a_run_ends_at_its_timeout(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("code", "text"), [(0, None), (2, "exit status 2"), (-9, "signal: killed")])
 def test_describe_exit(code: int, text: str | None) -> None:
     assert describe_exit(code) == text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"A": "1", "PYTHONPATH": str(CHECKOUT)}, {"A": "1"}),
+        ({"PYTHONPATH": f"{CHECKOUT}:/theirs"}, {"PYTHONPATH": "/theirs"}),
+        ({"A": "1"}, {"A": "1"}),
+    ],
+)
+def test_a_command_does_not_inherit_our_import_path(before: dict[str, str], after: dict[str, str]) -> None:
+    assert inherited(before) == after
