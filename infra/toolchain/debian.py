@@ -55,6 +55,14 @@ def is_debian(os_release: str) -> bool:
     return "debian" in f"{fields.get('ID', '')} {fields.get('ID_LIKE', '')}".replace('"', "").split()
 
 
+def offer(packages: Iterable[DebianPackage], reporter: Reporter) -> None:
+    """Install what is missing where we may; elsewhere only say so, as not every machine will need it."""
+    try:
+        require(packages, reporter)
+    except GadError as error:
+        reporter.note(f"{error.fact}; if it is needed: {error.remedy}")
+
+
 def require(packages: Iterable[DebianPackage], reporter: Reporter) -> None:
     """Install what is missing, as root on Debian. Raises GadError that names the packages elsewhere."""
     needed = missing(packages)

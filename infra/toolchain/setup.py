@@ -41,7 +41,7 @@ def set_up(root: Path, reporter: Reporter) -> Iterator[Step]:
     choice, executable = toolchain.obtain(reporter)
     yield Step(name="engine", used=f"pulumi {toolchain.release.version}", why=choice.engine_reason)
     if choice.plugins is Plugins.OFFLINE:
-        debian.require(debian.OFFLINE, reporter)
+        debian.offer(debian.OFFLINE, reporter)
     write_shims(root, executable, choice.plugins)
     versions = ", ".join(f"{name} {number}" for name, number in plugins.required_plugins().items())
     yield Step(name="plugins", used=f"{choice.plugins} (python, {versions})", why=choice.plugins_reason)

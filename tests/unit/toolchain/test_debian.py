@@ -4,7 +4,7 @@ import pytest
 
 from infra.errors import GadError
 from infra.toolchain import debian
-from infra.toolchain.debian import DebianPackage, is_debian, missing, require
+from infra.toolchain.debian import DebianPackage, is_debian, missing, offer, require
 from infra.toolchain.progress import Reporter
 
 ABSENT = DebianPackage("absent-package", "no-such-executable", "a test")
@@ -40,3 +40,12 @@ def test_without_root_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(GadError, match=r"not installed: no-such-executable \(a test\)") as caught:
         require([ABSENT], Reporter(quiet=True))
     assert caught.value.remedy == "sudo apt-get install absent-package"
+
+
+def test_what_may_not_be_needed_is_only_mentioned(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr(debian, "is_debian", lambda _: True)
+    offer([ABSENT], Reporter())
+    assert "if it is needed: sudo apt-get install absent-package" in capsys.readouterr().err

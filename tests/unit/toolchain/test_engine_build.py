@@ -90,6 +90,16 @@ def test_a_damaged_engine_is_built_again(
     assert builds(calls) == 2
 
 
+def test_a_truncated_engine_is_noticed_even_with_its_old_time(
+    calls: Path, recipe: Recipe, target: CachedEngine
+) -> None:
+    build(recipe, target, SILENT)
+    stat = target.executable.stat()
+    os.truncate(target.executable, 1)
+    os.utime(target.executable, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert not target.is_intact()
+
+
 def test_an_untouched_copy_is_still_intact(calls: Path, recipe: Recipe, target: CachedEngine) -> None:
     build(recipe, target, SILENT)
     os.utime(target.executable, (1, 1))  # a restored backup: other times, same content
