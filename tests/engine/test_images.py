@@ -24,6 +24,7 @@ from infra.operate.images.engine import connect
 from infra.operate.images.inputs import InputFile
 from infra.operate.images.lock import LockedImage
 from infra.operate.images.progress import reporting
+from infra.operate.images.push import push
 from infra.operate.images.recipe import Recipe, build
 from infra.operate.images.registry import Registry, ensure_running, local_registry
 
@@ -499,6 +500,24 @@ def test_a_registry_is_started_kept_and_started_again(engine: Engine, registry: 
     assert ensure_running(engine.client, registry, None)
     assert registry.answers()
     assert engine.client.containers.get(registry.container).id == first.id
+
+
+def test_an_image_pushed_to_another_registry_is_named_by_its_digest_there(
+    engine: Engine, registry: Registry
+) -> None:
+    ensure_running(engine.client, registry, engine.images["registry"].image_id)
+    with reporting() as reporter:
+        image_id = engine.images["redis"].image_id
+        digest = push(engine.client, image_id, registry.repository("redis"), "test", reporter)
+    assert digest.startswith(f"{registry.repository('redis')}@sha256:")
+    assert registry.missing([digest]) == set()
+    engine.client.images.remove(registry.repository("redis") + ":test")
+
+
+def test_a_registry_that_is_not_there_is_said(engine: Engine, registry: Registry) -> None:
+    with pytest.raises(GadError, match="did not take the image"), reporting() as reporter:
+        push(engine.client, engine.images["redis"].image_id, registry.repository("redis"), "test", reporter)
+    engine.client.images.remove(registry.repository("redis") + ":test")
 
 
 def test_a_taken_registry_port_is_said_and_leaves_nothing(engine: Engine, registry: Registry) -> None:

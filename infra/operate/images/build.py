@@ -139,10 +139,22 @@ def build_images(
     """
     catalogue = load_catalogue(root)
     selected = catalogue.select(names, group=group)
+    if not fresh and (current := _current(catalogue, selected, root)):
+        return current  # nobody has to wait for another build to learn that there is nothing to do
     with locked(
         root / ".gad" / "images.build.lock", lambda: reporter.say("another build is running: waiting")
     ):
         return _build_locked(root, reporter, catalogue, selected, fresh=fresh)
+
+
+def _current(catalogue: Catalogue, selected: list[Image], root: Path) -> list[LockedImage]:
+    """The entries of `selected` if all are up to date and in the running registry, else nothing."""
+    registry, lock = local_registry(), read_lock(root)
+    outdated = set(stale(catalogue, lock, root, registry))
+    if any(image.name in outdated for image in selected) or not registry.answers():
+        return []
+    entries = [lock.require(image.name) for image in selected]
+    return [] if registry.missing([entry.digest for entry in entries]) else entries
 
 
 def _build_locked(

@@ -27,11 +27,17 @@ class Bootstrap(_Part):
     suite: str
     variant: str
     include: tuple[str, ...]
+    strip: tuple[str, ...]  # patterns of files of the build machine, or that differ from run to run
+
+    @property
+    def title(self) -> str:
+        """What a person reads."""
+        return f"mmdebstrap {self.suite} {self.variant}"
 
     @property
     def recipe(self) -> str:
         """One line that names everything that decides the result."""
-        return f"mmdebstrap {self.suite} {self.variant} {','.join(self.include)}"
+        return f"{self.title} {','.join(self.include)} without {' '.join(self.strip)}"
 
 
 class Root(_Part):

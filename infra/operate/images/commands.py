@@ -1,12 +1,10 @@
-"""`gad images …`: arguments in, tables and digests out."""
+"""What `gad images …` does and prints; the arguments are read in infra/cli/images.py."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -23,26 +21,8 @@ from infra.operate.images.registry import local_registry
 ROOT = Path(__file__).resolve().parents[3]
 TABLE_WIDTH = 100  # the longest Debian version fits; cut digests and versions are of no use
 
-Names = Annotated[list[str] | None, typer.Argument(help="images; all of the group if none is named")]
-OfGroup = Annotated[str | None, typer.Option("--group", help="core, monitoring or foundation")]
-Json = Annotated[bool, typer.Option("--json", help="for programs")]
 
-
-def images_app() -> typer.Typer:
-    """The commands, to be added to `gad` under the name images."""
-    app = typer.Typer(help="Container images: build, push, list, lock.", no_args_is_help=True)
-    app.command("build")(build_command)
-    app.command("push")(push_command)
-    app.command("list")(list_command)
-    app.command("lock")(lock_command)
-    return app
-
-
-def build_command(
-    names: Names = None,
-    group: OfGroup = None,
-    refresh: Annotated[bool, typer.Option("--refresh", help="take the newest package revisions")] = False,
-) -> None:
+def build_command(names: list[str] | None = None, group: str | None = None, refresh: bool = False) -> None:
     """Build what is missing or changed, push it to the local registry, record the digests."""
     before = read_lock(ROOT)
     with reporting() as reporter:
@@ -52,11 +32,7 @@ def build_command(
     print(f"{len(entries)} images up to date; {verdict}.")
 
 
-def push_command(
-    to: Annotated[str, typer.Option("--to", help="registry and path, e.g. registry.example.org/gad")],
-    names: Names = None,
-    group: OfGroup = None,
-) -> None:
+def push_command(to: str, names: list[str] | None = None, group: str | None = None) -> None:
     """Push built images to another registry and record their digests there."""
     prefix = to.rstrip("/")
     with reporting() as reporter:
@@ -71,7 +47,7 @@ def push_command(
     print(f"{len(published)} images pushed; `gad images lock --stack … --registry {prefix}` pins them.")
 
 
-def list_command(as_json: Json = False) -> None:
+def list_command(as_json: bool = False) -> None:
     """What there is, its size and digest, and whether it is what the sources say."""
     catalogue, lock = load_catalogue(ROOT), read_lock(ROOT)
     outdated = set(stale(catalogue, lock, ROOT, local_registry()))
@@ -101,13 +77,7 @@ def list_command(as_json: Json = False) -> None:
         print(f"{len(outdated)} not up to date: run `gad images build`.")
 
 
-def lock_command(
-    stack: Annotated[str, typer.Option("--stack", help="the stack file to write: Pulumi.<stack>.yaml")],
-    registry: Annotated[
-        str | None, typer.Option("--registry", help="prefix the stack pulls from, as given to `push --to`")
-    ] = None,
-    group: OfGroup = "core",
-) -> None:
+def lock_command(stack: str, registry: str | None = None, group: str | None = "core") -> None:
     """Write the digests of the built images into a stack file; no other line changes."""
     catalogue, lock = load_catalogue(ROOT), read_lock(ROOT)
     file = ROOT / f"Pulumi.{stack}.yaml"

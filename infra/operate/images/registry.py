@@ -13,7 +13,7 @@ from docker.models.containers import Container
 from docker.types import LogConfig
 
 from infra.errors import Exit, GadError
-from infra.operate.images.engine import explained
+from infra.operate.images.engine import failure
 
 DEFAULT_PORT = 5000
 START_DEADLINE_S = 20.0  # it listens within 1 s (measured); a busy machine gets time
@@ -117,7 +117,7 @@ def _container(client: docker.DockerClient, registry: Registry) -> Container | N
 
 
 def _create(client: docker.DockerClient, registry: Registry, image: str) -> Container:
-    with explained("creating the local registry"):
+    try:
         return client.containers.create(
             image,
             name=registry.container,
@@ -133,6 +133,10 @@ def _create(client: docker.DockerClient, registry: Registry, image: str) -> Cont
             log_config=LogConfig(type="json-file", config={"max-size": "5m", "max-file": "2"}),
             labels={"gad.role": "registry", "gad.data-class": "none"},
         )
+    except APIError as error:
+        if error.status_code == httpx.codes.CONFLICT:  # another checkout was faster
+            return client.containers.get(registry.container)
+        raise failure("creating the local registry", str(error.explanation or error)) from error
 
 
 def _start_failure(container: Container, registry: Registry, reason: str) -> GadError:

@@ -18,8 +18,6 @@ from infra.operate.images.progress import Reporter
 from infra.toolchain.cache import cache_root, locked
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-trixie-stable.gpg")
-# Files that differ between two runs of the same recipe on the same day.
-VOLATILE = ("/var/cache/ldconfig/aux-cache", "/var/log/*.log", "/var/log/apt/*", "/var/lib/dpkg/*-old")
 
 
 def possible_sources(root: Root) -> tuple[str, str]:
@@ -57,7 +55,7 @@ def _bootstrapped(client: docker.DockerClient, bootstrap: Bootstrap, reporter: R
     archive = cache_root() / "rootfs" / f"{bootstrap.suite}-{key}.tar"
     with locked(archive.with_suffix(".lock"), lambda: reporter.step("base", "waiting for another bootstrap")):
         if not archive.exists():
-            reporter.step("base", bootstrap.recipe)
+            reporter.step("base", bootstrap.title)
             _run_mmdebstrap(bootstrap, archive)
     with archive.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
@@ -88,7 +86,7 @@ def _run_mmdebstrap(bootstrap: Bootstrap, archive: Path) -> None:
         "mmdebstrap",
         f"--variant={bootstrap.variant}",
         f"--include={','.join(bootstrap.include)}",
-        *(f'--customize-hook=rm -f "$1"{path}' for path in VOLATILE),
+        *(f'--customize-hook=rm -f "$1"{path}' for path in bootstrap.strip),
         bootstrap.suite,
         str(staged),
     ]
