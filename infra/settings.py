@@ -25,6 +25,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from infra.claims import Claim, claim
 from infra.errors import Exit, GadError
@@ -61,7 +62,11 @@ def _secret(value: SecretStr) -> SecretStr:
 
 Digest = Annotated[str, AfterValidator(_digest)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
-Cpus = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9])?$", examples=["0.5", "2.0"])]
+# Not zero, which the engine takes as no limit at all.
+Cpus = Annotated[
+    str,
+    Field(pattern=r"^([1-9][0-9]*(\.[0-9])?|0\.[1-9])$", description='processors, such as "0.5" or "2.0"'),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -172,7 +177,9 @@ class Proxy(Section):
         pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", description="the host name people open, without a port"
     )
     tls: Literal["internal", "acme"] = Field(description="internal: Caddy's own CA; acme: a public one")
-    acme_email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+$")
+    acme_email: str | None = Field(
+        default=None, pattern=r"^[^@\s]+@[^@\s]+$", description="address the public CA may write to"
+    )
     bind: IPv4Address = Field(default=IPv4Address("127.0.0.1"), description="address the ports are bound to")
     https_port: Port | None = Field(default=None, description="without it, the block this machine gave")
     http_port: Port | None = Field(default=None, description="without it, the block this machine gave")
@@ -218,7 +225,9 @@ class StackFile(Section):
     def _suits_the_environment(self) -> Self:
         if self.environment == "dev" and not self.proxy.bind.is_loopback:
             # Its secrets are open to everyone who has the repository.
-            raise ValueError(f"proxy.bind {self.proxy.bind} is not loopback; a dev stack stays on its machine")
+            raise ValueError(
+                f"proxy.bind {self.proxy.bind} is not loopback; a dev stack stays on its machine"
+            )
         if self.environment != "dev":
             if self.server.kind == "local":
                 raise ValueError("server.kind local is for dev; staging and production run on a server")
@@ -268,24 +277,31 @@ def parse(config: Mapping[str, object], *, source: str) -> StackFile:
     try:
         return StackFile.model_validate(dict(config))
     except ValidationError as error:
-        facts = [_fact(detail["loc"], detail["type"], detail["msg"]) for detail in error.errors()]
+        facts = [_fact(detail) for detail in error.errors()]
         remedies = {_remedy(detail["loc"], detail["type"], source) for detail in error.errors()}
         raise GadError(
             f"{'; '.join(facts)} ({source})", remedy="; ".join(sorted(remedies)), exit_code=Exit.USAGE
         ) from None
 
 
-def _fact(location: tuple[int | str, ...], kind: str, message: str) -> str:
+def _fact(detail: ErrorDetails) -> str:
+    location = detail["loc"]
     path = ".".join(str(part) for part in location) or "the stack file"
-    if kind == "extra_forbidden":
-        known = sorted(_section(location[:-1]).model_fields)
-        near = difflib.get_close_matches(str(location[-1]), known, n=1)
-        whole = ".".join([*(str(part) for part in location[:-1]), *near])
-        hint = f"did you mean {whole}?" if near else f"allowed are {', '.join(known)}"
-        return f"{path} is no setting; {hint}"
-    if kind == "missing":
-        return f"{path} is missing"
-    return f"{path}: {message.removeprefix('Value error, ')}"
+    match detail["type"]:
+        case "extra_forbidden":
+            known = sorted(_section(location[:-1]).model_fields)
+            near = difflib.get_close_matches(str(location[-1]), known, n=1)
+            whole = ".".join([*(str(part) for part in location[:-1]), *near])
+            hint = f"did you mean {whole}?" if near else f"allowed are {', '.join(known)}"
+            return f"{path} is no setting; {hint}"
+        case "missing":
+            return f"{path} is missing"
+        case "model_type":
+            return f"{path}: must be a mapping of {', '.join(sorted(_section(location).model_fields))}"
+        case "string_pattern_mismatch":  # no secret has one, so the value may be shown
+            wanted = _section(location[:-1]).model_fields[str(location[-1])].description
+            return f"{path}: {detail['input']!r} is not allowed; wanted: {wanted}"
+    return f"{path}: {detail['msg'].removeprefix('Value error, ')}"
 
 
 def _remedy(location: tuple[int | str, ...], kind: str, source: str) -> str:
@@ -323,14 +339,22 @@ def resolve(file: StackFile, *, stack: str, block: Claim, local_images: Mapping[
             )
         images[name] = known
     local = file.server.kind == "local"
+    https_port = file.proxy.https_port or (block.https_port if local else 443)
+    http_port = file.proxy.http_port or (block.http_port if local else 80)
+    if https_port == http_port:
+        raise GadError(
+            f"proxy.https_port and proxy.http_port are both {http_port} (Pulumi.{stack}.yaml)",
+            remedy="set one of them to another port",
+            exit_code=Exit.USAGE,
+        )
     return Settings(
         stack=stack,
         prefix=block.prefix if local else f"gad-{stack}",
         file=file,
         images=images,
         subnet=file.network.subnet or block.subnet,
-        https_port=file.proxy.https_port or (block.https_port if local else 443),
-        http_port=file.proxy.http_port or (block.http_port if local else 80),
+        https_port=https_port,
+        http_port=http_port,
         host_dir=str(ROOT / ".gad" / stack / "host") if local else f"{file.server.base_dir}/{stack}",
     )
 
@@ -349,7 +373,7 @@ def load(stack: str) -> Settings:
 def _engine_config() -> dict[str, object]:
     # By key it can only be asked for what it knows; a misspelt key must be seen too. The official
     # language host sends the values in the environment, ours by standard input into the SDK.
-    from pulumi.runtime.config import CONFIG, get_config_env
+    from pulumi.runtime.config import CONFIG, get_config_env  # noqa: PLC0415  (half a second, for programs only)
 
     values: dict[str, str] = {**get_config_env(), **CONFIG.get()}
     prefix = f"{NAMESPACE}:"
