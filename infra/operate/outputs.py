@@ -1,4 +1,4 @@
-"""What a stack exported, read back as typed values: the one thing verification and status go by."""
+"""What a stack was declared to be, read back from its state: what verification and status go by."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class NetworkDeclared(_Exported):
 
 
 class StackOutputs(_Exported):
-    """Everything `infra/stack.py` exports; nothing in it is secret. A stack without parts is refused."""
+    """The facts `infra/stack.py` leaves in the state; none is secret. A stack without parts is refused."""
 
     stack: str
     environment: Literal["dev", "staging", "production"]
@@ -107,11 +107,11 @@ class StackOutputs(_Exported):
 
 
 def read_outputs(stack: str, outputs: dict[str, object]) -> StackOutputs:
-    """The outputs of a finished stack. Raises GadError if there are none, or if they are another form."""
+    """The facts of a stack. Raises GadError if there are none, or if they are another form."""
     if not outputs:
         raise GadError(
-            f"stack {stack} has no outputs: no update of it has finished yet",
-            remedy=f"run `gad up {stack}` to its end",
+            f"nothing of stack {stack} is declared: no update of it has begun",
+            remedy=f"run `gad up {stack}`",
         )
     try:
         return StackOutputs.model_validate(outputs)
@@ -119,6 +119,6 @@ def read_outputs(stack: str, outputs: dict[str, object]) -> StackOutputs:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise GadError(
-            f"output {key} of stack {stack} is not what this checkout exports: {first['msg']}",
+            f"{key} in the state of stack {stack} is not what this checkout declares: {first['msg']}",
             remedy=f"bring the stack to this checkout's form with `gad up {stack}`",
         ) from None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,15 @@ from infra.operate.outputs import StackOutputs
 
 PATIENCE_S = 5.0  # of one request; the proxy itself waits 5 s for a slot
 ANY = "0.0.0.0"  # noqa: S104  (as a stack may publish on all addresses)
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """What was agreed, and the certificate that was shown."""
+
+    version: str | None
+    protocol: str | None
+    certificate: Mapping[str, Any]
 
 
 class Edge:
@@ -45,18 +56,17 @@ class Edge:
         """A context that trusts the stack's own authority only, or the system's when ACME is used."""
         return ssl.create_default_context(cafile=self._authority)
 
-    def handshake(self, context: ssl.SSLContext, name: str | None = None) -> ssl.SSLObject:
+    def handshake(self, context: ssl.SSLContext, name: str | None = None) -> Handshake:
         """Shake hands for `name` (the site). Raises ssl.SSLError, OSError."""
-        return asyncio.run(self._handshake(context, name or self.site))
-
-    async def _handshake(self, context: ssl.SSLContext, name: str) -> ssl.SSLObject:
-        host, port = self.https
-        async with asyncio.timeout(PATIENCE_S):
-            _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
-        found: ssl.SSLObject = writer.get_extra_info("ssl_object")
-        writer.close()
-        await writer.wait_closed()
-        return found
+        with (
+            socket.create_connection(self.https, timeout=PATIENCE_S) as plain,
+            context.wrap_socket(plain, server_hostname=name or self.site) as secured,
+        ):
+            return Handshake(
+                version=secured.version(),
+                protocol=secured.selected_alpn_protocol(),
+                certificate=secured.getpeercert() or {},
+            )
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
         """Ask by HTTP/2. Raises httpx.HTTPError."""

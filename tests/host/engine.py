@@ -46,8 +46,9 @@ class Look:
 
     @property
     def processes(self) -> list[Process]:
-        """All processes, those that look among them."""
-        return [_process(line) for line in self.sections["processes"]]
+        """All processes but those that the engine is bringing in from outside (parent 0): half-made ones."""
+        fields = [_fields(line) for line in self.sections["processes"]]
+        return [_process(each) for each in fields if each["Pid"] == ["1"] or each["PPid"] != ["0"]]
 
     @property
     def filesystems(self) -> list[Filesystem]:
@@ -56,11 +57,14 @@ class Look:
         return [Filesystem(f[1], f[2], frozenset(f[3].split(","))) for f in fields]
 
 
-def _process(line: str) -> Process:
+def _fields(line: str) -> dict[str, list[str]]:
     words = line.split()
     starts = [index for index, word in enumerate(words) if word.endswith(":")]
     ends = [*starts[1:], len(words)]
-    fields = {words[a].rstrip(":"): words[a + 1 : b] for a, b in zip(starts, ends, strict=True)}
+    return {words[a].rstrip(":"): words[a + 1 : b] for a, b in zip(starts, ends, strict=True)}
+
+
+def _process(fields: dict[str, list[str]]) -> Process:
     return Process(
         uids=frozenset(int(uid) for uid in fields["Uid"]),
         capabilities=frozenset(int(v[0], 16) for key, v in fields.items() if key.startswith("Cap")),

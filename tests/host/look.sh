@@ -6,7 +6,7 @@ id -u
 id -g
 
 section processes
-fields='^(Uid|CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):'
+fields='^(Pid|PPid|Uid|CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):'
 for status in /proc/[0-9]*/status; do
   grep -E "$fields" "$status" 2>/dev/null | tr '\n\t' '  '
   echo

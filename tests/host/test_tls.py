@@ -17,7 +17,7 @@ def test_chain_is_trusted(edge: Edge) -> None:
 
     Remedy: `gad up` saves the authority anew; with ACME, the proxy's log says what the issuer answered.
     """
-    assert edge.handshake(edge.trust()).version() in {"TLSv1.3", "TLSv1.2"}
+    assert edge.handshake(edge.trust()).version in {"TLSv1.3", "TLSv1.2"}
 
 
 def test_certificate_names_the_site(edge: Edge) -> None:
@@ -25,7 +25,7 @@ def test_certificate_names_the_site(edge: Edge) -> None:
 
     Remedy: compare proxy.site in the stack file with the name people type.
     """
-    certificate = edge.handshake(edge.trust()).getpeercert() or {}
+    certificate = edge.handshake(edge.trust()).certificate
     assert [name for kind, name in certificate["subjectAltName"] if kind == "DNS"] == [edge.site]
 
 
@@ -43,7 +43,7 @@ def test_certificate_is_renewed_in_time(edge: Edge) -> None:
 
     Remedy: the proxy's log says why it was not renewed.
     """
-    certificate = edge.handshake(edge.trust()).getpeercert() or {}
+    certificate = edge.handshake(edge.trust()).certificate
     begin, end = (ssl.cert_time_to_seconds(str(certificate[key])) for key in ("notBefore", "notAfter"))
     assert (end - time.time()) / (end - begin) > LEAST_LIFE_LEFT
 
@@ -55,7 +55,7 @@ def test_tls_1_3_is_spoken(edge: Edge) -> None:
     """
     context = edge.trust()
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    assert edge.handshake(context).version() == "TLSv1.3"
+    assert edge.handshake(context).version == "TLSv1.3"
 
 
 def test_old_tls_is_refused(edge: Edge) -> None:
@@ -81,4 +81,4 @@ def test_http2_is_preferred(edge: Edge) -> None:
     """
     context = edge.trust()
     context.set_alpn_protocols(["http/1.1", "h2"])
-    assert edge.handshake(context).selected_alpn_protocol() == "h2"
+    assert edge.handshake(context).protocol == "h2"
