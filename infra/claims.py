@@ -8,6 +8,7 @@ state folder, which every checkout reads under a lock.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import socket
@@ -15,9 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import IO
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.errors import GadError
 
@@ -35,7 +35,7 @@ class Claim(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    index: int
+    index: int = Field(ge=0, lt=BLOCKS)
     stack: str
     checkout: str
     prefix: str
@@ -79,9 +79,10 @@ def choose(claims: Claims, *, stack: str, checkout: str, occupied: frozenset[int
             f"no free block of ports for stack {stack}: {BLOCKS} stacks are claimed on this machine",
             remedy=f"free one with `gad clean`, or remove stale entries from {claims_file()}",
         )
-    plain = f"gad-{stack}"
     taken = {claim.prefix for claim in claims.claims}
-    prefix = plain if plain not in taken else f"{plain}-{index}"
+    plain = f"gad-{stack}"
+    candidates = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
+    prefix = next(name for name in candidates if name not in taken)
     return Claim(index=index, stack=stack, checkout=checkout, prefix=prefix)
 
 
@@ -97,24 +98,24 @@ def claim(stack: str, checkout: Path) -> Claim:
     Claims of checkouts that no longer exist are dropped first. A block whose ports something else
     listens on is passed over, but only when claiming: a running stack keeps its own ports.
     """
-    with _locked(claims_file()) as file:
-        known = _read(file)
+    with _locked(claims_file()) as path:
+        known = _read(path)
         found = find(known, stack=stack, checkout=str(checkout))
         if found is not None:
             return found
         kept = Claims(claims=tuple(c for c in known.claims if Path(c.checkout).is_dir()))
         chosen = choose(kept, stack=stack, checkout=str(checkout), occupied=_occupied(stack, kept))
-        _write(file, Claims(claims=(*kept.claims, chosen)))
+        _write(path, Claims(claims=(*kept.claims, chosen)))
         return chosen
 
 
 def release(stack: str, checkout: Path) -> None:
     """Give the block of this stack back; nothing happens if it has none."""
-    with _locked(claims_file()) as file:
-        known = _read(file)
+    with _locked(claims_file()) as path:
+        known = _read(path)
         rest = tuple(c for c in known.claims if not (c.stack == stack and c.checkout == str(checkout)))
         if len(rest) != len(known.claims):
-            _write(file, Claims(claims=rest))
+            _write(path, Claims(claims=rest))
 
 
 def _occupied(stack: str, claims: Claims) -> frozenset[int]:
@@ -143,28 +144,29 @@ def _listening(port: int) -> bool:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[IO[str]]:
+def _locked(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
+    # Beside the file, which is replaced: a lock on the old one would exclude nobody.
+    with path.with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield path
 
 
-def _read(file: IO[str]) -> Claims:
-    file.seek(0)
-    text = file.read()
+def _read(path: Path) -> Claims:
+    content = path.read_bytes() if path.exists() else b""
     try:
-        return Claims.model_validate_json(text) if text.strip() else Claims()
+        return Claims.model_validate_json(content) if content.strip() else Claims()
     except ValidationError as error:
         raise GadError(
-            f"{claims_file()} is not readable as claims: {error.errors()[0]['msg']}",
+            f"{path} is not readable as claims: {error.errors()[0]['msg']}",
             remedy="correct or delete it; running stacks are found again by their labels",
         ) from error
 
 
-def _write(file: IO[str], claims: Claims) -> None:
-    file.seek(0)
-    file.truncate()
-    file.write(json.dumps(claims.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
-    file.flush()
-    os.fsync(file.fileno())
+def _write(path: Path, claims: Claims) -> None:
+    staged = path.with_suffix(".new")
+    with staged.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(claims.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    staged.replace(path)
