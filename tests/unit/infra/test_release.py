@@ -1,0 +1,109 @@
+"""plan_release: a release fills the idle slot and turns to it; the live one is never touched."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from infra.release import SLOTS, Recorded, Slot, idle_of, plan_release
+
+slots = st.builds(
+    Slot,
+    image=st.sampled_from([f"app@sha256:{digit * 64}" for digit in "012"]),
+    envs=st.sampled_from([(), (("GAD_ENV", "dev"),), (("GAD_ENV", "dev"), ("GAD_TZ", "UTC"))]),
+    secrets_dir=st.sampled_from(["/s/1", "/s/2"]),
+    memory_mib=st.sampled_from([256, 512]),
+    cpus=st.sampled_from(["0.5", "1.0"]),
+    pids=st.sampled_from([64, 128]),
+    form=st.integers(1, 3),
+)
+records = st.builds(Recorded, live=st.sampled_from(SLOTS), blue=slots, green=slots)
+maybe = st.none() | records
+
+# No deadline: how fast a busy machine is says nothing about a plan.
+bounded = settings(deadline=None, max_examples=50, database=None)
+
+
+@bounded
+@given(slots)
+def test_the_first_release_fills_both_slots(desired: Slot) -> None:
+    plan = plan_release(desired, None)
+    assert (plan.action, plan.live, plan.blue, plan.green) == ("first", "blue", desired, desired)
+
+
+@bounded
+@given(slots, maybe)
+def test_the_desired_version_ends_live(desired: Slot, recorded: Recorded | None) -> None:
+    plan = plan_release(desired, recorded)
+    assert plan.slot(plan.live) == desired
+
+
+@bounded
+@given(slots, records)
+def test_the_live_slot_is_never_replaced(desired: Slot, recorded: Recorded) -> None:
+    plan = plan_release(desired, recorded)
+    assert plan.slot(recorded.live) == recorded.slot(recorded.live)
+
+
+@bounded
+@given(slots, records)
+def test_the_old_version_stays_warm(desired: Slot, recorded: Recorded) -> None:
+    plan = plan_release(desired, recorded)
+    assert recorded.slot(recorded.live) in (plan.blue, plan.green)
+
+
+@bounded
+@given(slots, maybe)
+def test_a_second_run_has_nothing_to_do(desired: Slot, recorded: Recorded | None) -> None:
+    plan = plan_release(desired, recorded)
+    again = plan_release(desired, plan.recorded)
+    assert again.action == "none"
+    assert again.recorded == plan.recorded
+
+
+@bounded
+@given(slots, records)
+def test_the_rotation_turns_exactly_when_there_is_something_to_turn_to(
+    desired: Slot, recorded: Recorded
+) -> None:
+    plan = plan_release(desired, recorded)
+    turned = plan.live != recorded.live
+    assert turned is (desired != recorded.slot(recorded.live))
+    assert turned is (plan.action in ("flip", "release"))
+
+
+@bounded
+@given(slots, records)
+def test_a_slot_is_replaced_exactly_on_a_release(desired: Slot, recorded: Recorded) -> None:
+    plan = plan_release(desired, recorded)
+    replaced = [name for name in SLOTS if plan.slot(name) != recorded.slot(name)]
+    assert replaced == [idle_of(recorded.live)] * (plan.action == "release")
+
+
+@bounded
+@given(slots, records)
+def test_the_way_back_is_a_flip_that_replaces_nothing(desired: Slot, recorded: Recorded) -> None:
+    forward = plan_release(desired, recorded)
+    back = plan_release(recorded.slot(recorded.live), forward.recorded)
+    assert back.action == ("none" if forward.action == "none" else "flip")
+    assert back.live == recorded.live
+    assert (back.blue, back.green) == (forward.blue, forward.green)
+
+
+@bounded
+@given(slots, slots)
+def test_a_revision_names_a_slot(one: Slot, other: Slot) -> None:
+    assert (one.revision == other.revision) is (one == other)
+
+
+@bounded
+@given(records)
+def test_a_record_survives_the_state(recorded: Recorded) -> None:
+    assert Recorded.model_validate_json(recorded.model_dump_json()) == recorded
+
+
+def test_a_record_with_a_key_of_another_version_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        Recorded.model_validate({"live": "blue", "blue": {}, "green": {}, "red": {}})
