@@ -31,10 +31,9 @@ class Children:
 
         The group is shared so that the engine's last resort, killing the plugin's group, reaches it too.
         """
-        # The engine interrupts the whole group to stop a plugin. A blocked signal is inherited, so the child
-        # does not answer with a KeyboardInterrupt traceback: this process ends it instead.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        with subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd, env=env) as child:
+        with _interrupts_blocked():
+            child = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd, env=env)
+        with child:
             with self._lock:
                 self._running.add(child)
             try:
@@ -50,6 +49,17 @@ class Children:
             running = [*self._running]
         for child in running:
             _end(child)
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """The engine interrupts the whole group to stop a plugin. A blocked signal is inherited, so a child does
+    not answer with a KeyboardInterrupt traceback: this process ends it instead."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end(child: subprocess.Popen[bytes], grace_s: float = 2.0) -> None:

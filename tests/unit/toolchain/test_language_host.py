@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import runpy
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from google.protobuf import struct_pb2
 from pulumi.runtime.proto import language_pb2 as language
 
 from infra.errors import GadError
+from infra.toolchain.children import Children
 from infra.toolchain.interpreter import find_interpreter
 from infra.toolchain.language_host import program_command, program_config, run_result
 from infra.toolchain.program import EXPLAINED, describe_failure
@@ -86,6 +89,24 @@ def test_options_that_cannot_be_honoured_are_refused_by_name(
 ) -> None:
     with pytest.raises(GadError, match=named):
         find_interpreter(tmp_path, options)
+
+
+def test_children_do_not_answer_the_interrupt_that_stops_the_host() -> None:
+    ask = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    with Children().start([sys.executable, "-c", ask], stdout=subprocess.PIPE) as child:
+        output, _ = child.communicate()
+    assert output == b"True\n"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_a_child_that_ignores_the_request_is_forced_to_end() -> None:
+    stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    children = Children()
+    with children.start([sys.executable, "-c", stubborn], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        children.end()
+        assert child.returncode == -signal.SIGKILL
 
 
 def failure_of(program: Path, text: str) -> str:
