@@ -62,7 +62,7 @@ class Status(_Seen):
     """A stack at one moment. Before its first update nothing is known to be declared."""
 
     stack: str
-    prefix: str
+    prefix: str | None  # None before the stack has claimed one: nothing can be there then
     host: str
     is_declared: bool
     interrupted: int  # operations that an update had begun and not ended
@@ -124,7 +124,8 @@ def status(pulumi: Pulumi, *, sizes: bool = False) -> Status:
         client = connect(host)
     prefix = outputs.prefix if outputs is not None else _claimed(pulumi)
     declared = outputs.containers if outputs is not None else {}
-    services = _services(client, prefix, declared, is_local=host == "local")
+    volumes = outputs.volumes if outputs is not None else {}
+    services = _services(client, prefix, declared, is_local=host == "local") if prefix else ()
     return Status(
         stack=pulumi.stack,
         prefix=prefix,
@@ -137,7 +138,7 @@ def status(pulumi: Pulumi, *, sizes: bool = False) -> Status:
         declared_slot=outputs.release.live if outputs is not None else None,
         slot=_slot(client, [service.name for service in services if service.role.startswith("api-")]),
         services=services,
-        volumes=_volumes(client, prefix, outputs.volumes if outputs is not None else {}, sizes=sizes),
+        volumes=_volumes(client, prefix, volumes, sizes=sizes) if prefix else (),
     )
 
 
@@ -154,15 +155,14 @@ def _update_under_way(pulumi: Pulumi) -> str | None:
     return None
 
 
-def _claimed(pulumi: Pulumi) -> str:
-    """The prefix the stack has claimed, or would have alone on the machine: a look claims nothing."""
+def _claimed(pulumi: Pulumi) -> str | None:
+    """The prefix the stack has claimed, None if it has not: a look claims nothing."""
     try:
         known = claims.Claims.model_validate_json(claims.claims_file().read_text(encoding="utf-8"))
     except (OSError, ValidationError):
         known = claims.Claims()
     found = claims.find(known, stack=pulumi.stack, checkout=str(pulumi.root))
-    # No claim, no containers: a prefix that no stack can have finds none of another checkout's.
-    return found.prefix if found is not None else f"gad-{pulumi.stack} (unclaimed)"
+    return found.prefix if found is not None else None
 
 
 def _deployment(pulumi: Pulumi) -> Deployment:

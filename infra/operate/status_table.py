@@ -87,7 +87,7 @@ def _facts(status: Status) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    table.add_row("stack", f"{status.stack} ({status.prefix}) on {status.host}")
+    table.add_row("stack", f"{status.stack} ({status.prefix or 'nothing claimed'}) on {status.host}")
     if status.updating:
         table.add_row("update", Text(status.updating, style="yellow"))
     if status.url:

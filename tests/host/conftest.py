@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Generator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from engine import Engine, Running
 from pydantic import ValidationError
 from secret_values import SecretValues
 from stack import Stack
+from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 from infra.operate.outputs import ContainerDeclared, NetworkDeclared, PortDeclared, StackOutputs
@@ -117,20 +119,19 @@ def pytest_runtest_makereport(
     if report.failed:
         crash = getattr(report.longrepr, "reprcrash", None)
         message = str(report.longrepr if crash is None else crash.message)
-        report.longrepr = _without_secrets(item.config, message)
+        report.longrepr = stack_of(item.config).redact(message)
     return report
-
-
-def _without_secrets(config: pytest.Config, message: str) -> str:
-    try:
-        return stack_of(config).secrets.redact(message)
-    except pytest.fail.Exception:  # a container whose secrets cannot be read: what it said may not be shown
-        return message.splitlines()[0].split(":")[0] + " (not shown: its secrets could not be read)"
 
 
 @pytest.fixture(scope="session")
 def stack(pytestconfig: pytest.Config) -> Stack:
     return stack_of(pytestconfig)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def schema(stack: Stack) -> Future[CommandResult]:
+    """Begun before the first check, so that its answer is there when the last ones ask for it."""
+    return stack.schema
 
 
 @pytest.fixture(scope="session")
