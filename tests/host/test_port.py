@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from engine import Engine
+from kernel import command_lines, listeners
 from testinfra.host import Host
 
 from infra.operate.outputs import PortDeclared, StackOutputs
@@ -43,12 +44,9 @@ def test_only_the_proxy_is_declared_to_publish(outputs: StackOutputs) -> None:
 def test_port_listens(machine: Host, port: PortDeclared) -> None:
     """The host listens on it, at the declared address and no other.
 
-    Remedy: `ss -lnp` names another listener; stop it, or choose another port in the stack file.
+    Remedy: `docker ps` or `ss -lnp` names another listener; stop it, or set another port in the stack file.
     """
-    flags = {"tcp": "-Hltn", "udp": "-Hlun"}[port.protocol]
-    lines = machine.check_output("ss %s %s", flags, f"sport = :{port.external}").splitlines()
-    locals_ = [line.split()[{"tcp": 3, "udp": 3}[port.protocol]] for line in lines]
-    assert locals_ == [f"{port.ip}:{port.external}"]
+    assert listeners(machine, port.protocol, port.external) == [port.ip]
 
 
 def test_nothing_else_is_forwarded(machine: Host, engine: Engine, outputs: StackOutputs) -> None:
@@ -61,7 +59,7 @@ def test_nothing_else_is_forwarded(machine: Host, engine: Engine, outputs: Stack
         for role in outputs.containers
         for each in engine.running(role).inspect["NetworkSettings"]["Networks"].values()
     }
-    forwarders = FORWARDER.finditer(machine.check_output("ps -eo args"))
+    forwarders = FORWARDER.finditer(command_lines(machine))
     forwarded = {
         f"{each['ip']}:{each['external']}->{each['internal']}/{each['protocol']}"
         for each in forwarders

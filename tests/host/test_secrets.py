@@ -6,12 +6,12 @@ import json
 import stat
 
 from engine import Engine, Running
+from kernel import command_lines
 from secret_values import SecretValues
 from stack import Stack
 from testinfra.host import Host
 
 SUBJECT = "secrets"
-LEAK = "change the secret in the stack file, `gad up`, and remove what holds the old value"
 
 
 def test_values_are_strong(secrets: SecretValues) -> None:
@@ -62,7 +62,7 @@ def test_not_on_any_command_line(machine: Host, secrets: SecretValues) -> None:
 
     Remedy: hand the secret over by file or stdin; then change it, for any account could read it.
     """
-    listed = machine.check_output("ps -eo args")
+    listed = command_lines(machine)
     assert "dockerd" in listed
     assert secrets.found_in(listed) == []
 
