@@ -13,6 +13,7 @@ Deliberate deviations:
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -23,10 +24,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from tests.engine.conformance.command_cases import KINDS, Case, load_cases
 from tests.engine.conformance.harness import Declared, Recorded, Run, Stack, Step
+from tests.engine.conformance.ssh_agent import ssh_agent
 from tests.engine.conformance.sshd import CASES, SshServer, ssh_server
 
 pytestmark = pytest.mark.engine
@@ -43,6 +46,7 @@ class World:
 
     folder: Path
     server: SshServer
+    agent: Path
     closed_port: int
 
     def declared(self, name: str, inputs: Mapping[str, object], secrets: tuple[str, ...] = ()) -> Declared:
@@ -65,6 +69,7 @@ class World:
             return value
         special = {
             "$LOGIN": self.server.login,
+            "$AGENT": str(self.agent),
             "$CLOSED_PORT": self.closed_port,
             "$OTHER_KEY": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUFYwwRYoXTOFkvWeLtiTC1BDcGp1l8RB2fbjBGl7Mr",
         }
@@ -104,7 +109,16 @@ def server() -> Iterator[SshServer]:
 
 
 @pytest.fixture(scope="module")
-def world(server: SshServer, tmp_path_factory: pytest.TempPathFactory) -> World:
+def agent(server: SshServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    private = io.StringIO(str(server.login["private_key"]))
+    with ssh_agent(
+        tmp_path_factory.mktemp("agent") / "socket", paramiko.Ed25519Key.from_private_key(private)
+    ) as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def world(server: SshServer, agent: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("command")
     for path, text in SOURCES.items():
         file = folder / "src" / path
@@ -116,7 +130,7 @@ def world(server: SshServer, tmp_path_factory: pytest.TempPathFactory) -> World:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    return World(folder, server, port)
+    return World(folder, server, agent, port)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,13 @@ pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("docker-conformance")]
 Json = dict[str, Any]
 DATA: Json = yaml.safe_load(Path(__file__).with_name("docker.yaml").read_text())
 CASES: list[Json] = DATA["cases"]
-GROUPS = ("edited", "tampered", "failing")
+# Of the HostConfig that `docker inspect` shows.
+HOST_FACTS = (
+    *("Binds", "CapAdd", "CapDrop", "CpuPeriod", "CpuQuota", "CpuShares", "CpusetCpus", "Dns", "Init"),
+    *("IpcMode", "LogConfig", "Memory", "MemorySwap", "Mounts", "NanoCpus", "NetworkMode", "PortBindings"),
+    *("ReadonlyRootfs", "RestartPolicy", "SecurityOpt", "ShmSize", "Sysctls", "Tmpfs"),
+)
+GROUPS = ("edited", "tampered", "failing", "stuck")
 
 
 def case_ids(**wanted: object) -> list[str]:
@@ -204,11 +210,13 @@ class Recorder:
             self._keep("tamper_refresh", stack.refresh("--parallel", "16"), cases)
         stack.declare([case.declared(case.edited_inputs) for case in edited])
         self._keep("plan", stack.preview(), cases)
-        self._keep("edit", stack.up("--parallel", "16", "--continue-on-error"), cases)
+        # With --continue-on-error the engine waits for ever on a replacement whose deletion failed.
+        carry_on = ["--continue-on-error"] if group != "stuck" else []
+        self._keep("edit", stack.up("--parallel", "16", *carry_on), cases)
         for case in edited:
             case.facts["edited"] = self._look(case)
         self._keep("second", stack.preview(), cases)
-        if group != "failing":
+        if group in ("edited", "tampered"):
             self._keep("refresh", stack.refresh("--parallel", "16"), cases)
             self._keep("after_refresh", stack.preview(), cases)
         self._keep("destroy", stack.destroy("--parallel", "16", "--continue-on-error"), cases)
@@ -280,34 +288,7 @@ def container_facts(found: Json, image: Json) -> Json:
             "Env": environment,
             "Labels": labels,
         },
-        "host": {
-            key: host.get(key)
-            for key in [
-                "Binds",
-                "CapAdd",
-                "CapDrop",
-                "CpuPeriod",
-                "CpuQuota",
-                "CpuShares",
-                "CpusetCpus",
-                "Dns",
-                "Init",
-                "IpcMode",
-                "LogConfig",
-                "Memory",
-                "MemorySwap",
-                "Mounts",
-                "NanoCpus",
-                "NetworkMode",
-                "PortBindings",
-                "ReadonlyRootfs",
-                "RestartPolicy",
-                "SecurityOpt",
-                "ShmSize",
-                "Sysctls",
-                "Tmpfs",
-            ]
-        },
+        "host": {key: host.get(key) for key in HOST_FACTS},
         "networks": {
             name: {"aliases": [each for each in network["Aliases"] or () if each != short]}
             for name, network in found["NetworkSettings"]["Networks"].items()
