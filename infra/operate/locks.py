@@ -40,7 +40,7 @@ def release_dead(state: Path, stack: str) -> tuple[Lock, ...]:
     removed = []
     for file in sorted(lock_folder(state, stack).glob("*.json")):
         try:
-            lock = Lock.model_validate_json(file.read_text(encoding="utf-8"))
+            lock = Lock.model_validate_json(file.read_bytes())
         except FileNotFoundError:
             continue  # its owner has just finished
         except ValidationError:
@@ -73,6 +73,12 @@ def _held(stack: str, lock: Lock) -> GadError:
 
 def _lives(lock: Lock) -> bool:
     """Whether the process that wrote the lock still runs; a later process with its pid is another."""
+    try:
+        os.kill(lock.pid, 0)  # asks only; where /proc hides other accounts' processes, this still tells
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
     try:
         # Field 22 of /proc/PID/stat: start time after boot, in clock ticks (proc_pid_stat(5)).
         stat = Path(f"/proc/{lock.pid}/stat").read_text(encoding="utf-8")

@@ -29,8 +29,15 @@ def path_of(root: Path, stack: str) -> Path:
 def read(root: Path, stack: str) -> dict[str, object]:
     """Its values under our namespace as they stand, secrets still encrypted. Raises GadError."""
     path = path_of(root, stack)
+    if not path.is_file():
+        others = [file.name.split(".")[1] for file in sorted(root.glob("Pulumi.*.yaml"))]
+        raise GadError(
+            f"there is no {path.name}",
+            remedy=f"name one of {', '.join(others)}, or write that file",
+            exit_code=Exit.USAGE,
+        )
     try:
-        document = _Document.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        document = _Document.model_validate(yaml.safe_load(path.read_bytes()) or {})
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark is not None else ""
