@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
@@ -15,6 +14,7 @@ from infra import render
 from infra.components import api
 from infra.components.api import ApiSlot, ApiSlotArgs, ReleaseDir, ReleaseDirArgs, Route, RouteArgs
 from infra.components.container import Declared
+from infra.components.declaration import Declaration
 from infra.components.host import Host, HostArgs, connect
 from infra.components.images import Images, ImagesArgs
 from infra.components.migration import Migration, MigrationArgs
@@ -29,11 +29,20 @@ from infra.release import SLOTS, Plan, Recorded, Slot, SlotName, plan_release
 from infra.settings import Settings
 
 SECRETS = "/run/gad/secrets"
+TURN = "route-turn"
 API_SECRETS = ("database_url", "redis_url", "jwt_secret", "hmac_key", "kek")
 
 
 class Outputs(TypedDict):
-    """What the stack exports; verification and every `gad` command read these, not the settings."""
+    """What the stack exports for people."""
+
+    url: str
+    live: Output[str]
+    image: str
+
+
+class Facts(TypedDict):
+    """What was declared; verification and every `gad` command read this, not the settings."""
 
     stack: str
     environment: str
@@ -44,7 +53,7 @@ class Outputs(TypedDict):
     site: str
     tls: str
     hsts: bool
-    release: Output[dict[str, object]]
+    release: dict[str, object]
     containers: dict[str, Declared]
     networks: dict[str, dict[str, object]]
     volumes: dict[str, str]
@@ -52,7 +61,7 @@ class Outputs(TypedDict):
 
 
 def build(settings: Settings, recorded: Recorded | None) -> Outputs:
-    """Declare everything, in the order it must come up; `recorded` is the last finished update."""
+    """Declare everything, in the order it must come up; `recorded` is what the last release left."""
     file, names = settings.file, names_of(settings)
     host = connect(_host_args(settings))
     network = Network("network", NetworkArgs(host=host, names=names, subnet=settings.subnet))
@@ -169,21 +178,28 @@ def build(settings: Settings, recorded: Recorded | None) -> Outputs:
             names=names,
             release_dir=release_dir,
             live=plan.live,
-            version=plan.slot(plan.live).revision,
+            record=plan.recorded.model_dump_json(),
             needs=(*(slot.server for slot in slots.values()), edge.server),
         ),
     )
-    return _outputs(
-        settings,
-        # Known once the route has turned: an update that fails before it must not be recorded.
-        route.turned.apply(lambda _: plan.recorded.model_dump(mode="json")),
-        containers={
-            "postgres": database.declared,
-            "redis": cache.declared,
-            **{f"api-{name}": slot.declared for name, slot in slots.items()},
-            "proxy": edge.declared,
-        },
-        network=network,
+    Declaration(
+        "declared",
+        _facts(
+            settings,
+            plan.recorded,
+            containers={
+                "postgres": database.declared,
+                "redis": cache.declared,
+                **{f"api-{name}": slot.declared for name, slot in slots.items()},
+                "proxy": edge.declared,
+            },
+            network=network,
+        ),
+    )
+    return Outputs(
+        url=f"https://{_authority(settings)}",
+        live=route.turned.apply(lambda _: plan.live),
+        image=plan.slot(plan.live).image,
     )
 
 
@@ -232,26 +248,28 @@ def _is_kept(slot: SlotName, plan: Plan, recorded: Recorded | None) -> bool:
 
 
 def last_release(stack: str) -> Recorded | None:
-    """The release that the stack's own last finished update recorded; None before the first.
+    """What the last turn of the route left in both slots; None before the first.
 
-    The engine reads the stack's outputs from its state: known at preview too, and the same whoever
-    runs it. A plain value, so that which resources exist never hangs on an `apply`.
+    The engine reads it from the stack's own state: known at preview too, and the same whoever runs it.
+    A plain value, so that which resources exist never hangs on an `apply`. The route's command holds it
+    as its input, so it is recorded exactly when the route has turned.
     """
     name = f"organization/{pulumi.get_project()}/{stack}"
-    answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value
-    return parse_recorded(answer["outputs"].get("release"))
+    answer = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": name}).value
+    for urn, resource in answer["outputs"].items():
+        if urn.rsplit("::", 1)[-1] == TURN:
+            return parse_recorded(resource["outputs"]["stdin"])
+    return None
 
 
-def parse_recorded(value: object) -> Recorded | None:
-    """The recorded release out of the stack's outputs; raises GadError if it is not readable."""
-    if value is None:
-        return None
+def parse_recorded(text: str) -> Recorded:
+    """The recorded release out of the route's input; raises GadError if it is not readable."""
     try:
-        return Recorded.model_validate_json(json.dumps(value))
+        return Recorded.model_validate_json(text)
     except ValidationError as error:
         raise GadError(
             f"the recorded release is not readable: {error.errors()[0]['msg']}",
-            remedy="export the stack with `pulumi stack export`, correct outputs.release, import it",
+            remedy=f"export the stack with `pulumi stack export`, correct stdin of {TURN}, import it",
             exit_code=Exit.REFUSED,
         ) from None
 
@@ -329,15 +347,15 @@ def _authority(settings: Settings) -> str:
     return site if settings.https_port == 443 else f"{site}:{settings.https_port}"
 
 
-def _outputs(
+def _facts(
     settings: Settings,
-    release: Output[dict[str, object]],
+    recorded: Recorded,
     *,
     containers: dict[str, Declared],
     network: Network,
-) -> Outputs:
+) -> Facts:
     server, file, names = settings.file.server, settings.file, names_of(settings)
-    return Outputs(
+    return Facts(
         stack=settings.stack,
         environment=file.environment,
         prefix=settings.prefix,
@@ -347,7 +365,7 @@ def _outputs(
         site=file.proxy.site,
         tls=file.proxy.tls,
         hsts=file.proxy.hsts,
-        release=release,
+        release=recorded.model_dump(mode="json"),
         containers=containers,
         networks={
             role: {"name": names.network(role), "internal": role != "egress", "subnet": str(subnet)}

@@ -121,7 +121,7 @@ class RouteArgs:
     names: Names
     release_dir: ReleaseDir
     live: SlotName
-    version: str  # of the live slot: a retry after a failed route runs again
+    record: str  # both slots as they are once it has turned; the next update reads it from the state
     needs: tuple[Resource, ...]
 
 
@@ -136,6 +136,7 @@ class Route(ComponentResource):
             f"{name}-turn",
             args.host,
             create=_turn_script(args),
+            stdin=args.record,
             opts=ResourceOptions(parent=self, depends_on=[args.release_dir, *args.needs]),
         )
         self.turned = turn.id
@@ -147,8 +148,8 @@ def _turn_script(args: RouteArgs) -> str:
     container = shlex.quote(args.names.container(f"api-{args.live}"))
     directory = shlex.quote(args.release_dir.path)
     return f"""set -eu
-# {args.live} {args.version}
 cd {directory}
+cat > .recorded.new
 before=$(cat live 2>/dev/null || true)
 turn() {{
   printf '%s' "$1" > .live.new
@@ -170,4 +171,5 @@ until ready >/dev/null 2>&1; do
   fi
   sleep 0.5
 done
+mv -f .recorded.new recorded.json
 """

@@ -26,6 +26,8 @@ DONE = {
     "delete-replaced": "stopped",
     "import": "imported",
 }
+# Components and providers only group what is really there.
+OURS = ("stack:", "pulumi:")
 # "exit status 1: running "<the whole script>":" as the command provider reports a failure.
 SCRIPT = re.compile(r'^(exit status \d+): running ".*?":\s*$', re.DOTALL | re.MULTILINE)
 NOISE = re.compile(
@@ -40,6 +42,7 @@ class Metadata(BaseModel):
 
     op: str
     urn: str
+    type: str
     diffs: tuple[str, ...] | None = None
 
     @property
@@ -97,10 +100,12 @@ class Change:
 
 
 def change_of(event: Event) -> Change | None:
-    """The change that an event reports as done; None for what stays and for refreshes."""
-    if event.ended is None or event.ended.metadata.op not in SIGNS:
+    """The change that an event reports as done; None for what stays, refreshes, and mere groups."""
+    if event.ended is None:
         return None
     about = event.ended.metadata
+    if about.op not in SIGNS or about.type.startswith(OURS):
+        return None
     return Change(SIGNS[about.op], about.name, DONE[about.op], about.diffs or ())
 
 

@@ -65,9 +65,9 @@ class Deployment(BaseModel):
 
     @property
     def outputs(self) -> dict[str, object]:
-        """The stack's own outputs; empty before the first finished update."""
-        stack = self.of_type("pulumi:pulumi:Stack")
-        return stack[0].outputs if stack else {}
+        """What the stack was declared to be; empty before the first update."""
+        declared = self.of_type("stack:host:Declaration")
+        return declared[0].outputs if declared else {}
 
 
 class _ConfigValue(BaseModel):

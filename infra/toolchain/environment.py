@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infra.toolchain.cache import cache_root
-from infra.toolchain.shims import bin_folder
+from infra.toolchain.shims import bin_folder, offline_home
 
 CHECKOUT = "GAD_CHECKOUT"
 STACK = "PULUMI_STACK"
+HOME = "PULUMI_HOME"
 BACKEND = "PULUMI_BACKEND_URL"
 PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 - the name of the variable
 PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105
@@ -19,9 +20,9 @@ PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105
 def environment(root: Path, stack: str, base: Mapping[str, str] | None = None) -> dict[str, str]:
     """What to set for `stack`, on top of `base` (this process's variables). Creates the folders it names.
 
-    A backend, a Pulumi home or a passphrase that the caller has set already stays, with two exceptions: what
-    an earlier `gad env` of any checkout or stack set is replaced, and a stack whose passphrase is committed
-    (`config/<stack>.passphrase`, public on purpose) uses that one.
+    A backend, a Pulumi home or a passphrase that the caller has set already stays, with these exceptions:
+    what an earlier `gad env` of any checkout or stack set is replaced; offline plugins have a home of their
+    own; a stack whose passphrase is committed (`config/<stack>.passphrase`, public on purpose) uses that one.
     """
     variables = _without_ours(os.environ if base is None else base)
     state = _state(root)
@@ -31,9 +32,7 @@ def environment(root: Path, stack: str, base: Mapping[str, str] | None = None) -
         CHECKOUT: str(root),
         STACK: stack,
         BACKEND: variables.get(BACKEND) or f"file://{state}",
-        # Plugins are shared by all checkouts of this project, and kept apart from the owner's ~/.pulumi:
-        # neither `pulumi plugin rm` there nor a login there can break a stack here.
-        "PULUMI_HOME": str(pulumi_home(variables)),
+        HOME: str(offline_home(root) if offline_home(root).is_dir() else pulumi_home(variables)),
         # An update notice is noise where versions are pinned, and a wait where nothing is reachable.
         "PULUMI_SKIP_UPDATE_CHECK": "1",
     }
@@ -72,9 +71,13 @@ def passphrase_file(root: Path, stack: str, base: Mapping[str, str]) -> Path | N
 
 
 def pulumi_home(base: Mapping[str, str] | None = None) -> Path:
-    """The owner's PULUMI_HOME when set, else a folder of this project's cache."""
+    """Where official plugins are: the owner's PULUMI_HOME when set, else a folder of this project's cache.
+
+    There they are shared by all checkouts, and kept apart from the owner's ~/.pulumi: neither
+    `pulumi plugin rm` there nor a login there can break a stack here.
+    """
     variables = os.environ if base is None else base
-    return Path(variables.get("PULUMI_HOME") or cache_root(dict(variables)) / "pulumi-home")
+    return Path(variables.get(HOME) or cache_root(dict(variables)) / "pulumi-home")
 
 
 def _without_ours(base: Mapping[str, str]) -> dict[str, str]:
@@ -83,6 +86,7 @@ def _without_ours(base: Mapping[str, str]) -> dict[str, str]:
         return dict(base)
     root, stack = Path(base[CHECKOUT]), base.get(STACK, "")
     ours = {
+        HOME: {str(offline_home(root))},
         BACKEND: {f"file://{_state(root)}"},
         PASSPHRASE_FILE: {str(_committed(root, stack)), str(_private(root, stack))},
     }

@@ -1,9 +1,11 @@
-"""`.gad/bin`: what a checkout puts first on PATH."""
+"""What a checkout brings to the engine: `.gad/bin` first on PATH, and offline plugins as its plugin cache."""
 
 from __future__ import annotations
 
 import os
 import shlex
+import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 from infra.toolchain.choice import Plugins
@@ -14,11 +16,31 @@ OFFLINE_PLUGINS = {
     "pulumi-resource-docker": "infra.toolchain.docker",
     "pulumi-resource-command": "infra.toolchain.command",
 }
+# An SDK and its plugin are released together, so the installed SDK's version is the plugin's.
+SDKS = {
+    "pulumi-language-python": "pulumi",
+    "pulumi-resource-docker": "pulumi-docker",
+    "pulumi-resource-command": "pulumi-command",
+}
 
 
 def bin_folder(root: Path) -> Path:
     """Where the links and shims of the checkout `root` live."""
     return root / ".gad" / "bin"
+
+
+def offline_home(root: Path) -> Path:
+    """The PULUMI_HOME of a checkout with offline plugins; it exists only then.
+
+    In a plugin cache of the checkout's own, not on PATH: there the engine warns of each at every run.
+    """
+    return root / ".gad" / "pulumi-home"
+
+
+def plugin_path(home: Path, executable: str) -> Path:
+    """Where the engine's plugin cache has a plugin: plugins/KIND-NAME-vVERSION/pulumi-KIND-NAME."""
+    kind = executable.removeprefix("pulumi-")
+    return home / "plugins" / f"{kind}-v{version(SDKS[executable])}" / executable
 
 
 def shim_text(root: Path, module: str) -> str:
@@ -40,11 +62,14 @@ def write_shims(root: Path, engine: Path, plugins: Plugins) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _link(folder / "pulumi", engine)
     _link(folder / "gad", Path("../../bin/gad"))
+    home = offline_home(root)
+    if plugins is not Plugins.OFFLINE:  # or they would win over the official ones
+        shutil.rmtree(home, ignore_errors=True)
+        return
     for name, module in OFFLINE_PLUGINS.items():
-        if plugins is Plugins.OFFLINE:
-            _script(folder / name, shim_text(root, module))
-        else:  # an offline plugin left on PATH would win over the official one
-            (folder / name).unlink(missing_ok=True)
+        shim = plugin_path(home, name)
+        shim.parent.mkdir(parents=True, exist_ok=True)
+        _script(shim, shim_text(root, module))
 
 
 def _link(link: Path, target: Path) -> None:

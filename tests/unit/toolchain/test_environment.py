@@ -65,6 +65,12 @@ def test_a_passphrase_variable_opens_staging_but_not_dev(root: Path) -> None:
     assert superseded(root, "dev", base) == ("PULUMI_CONFIG_PASSPHRASE",)
 
 
+def test_offline_plugins_have_a_home_of_their_own(root: Path) -> None:
+    (root / ".gad" / "pulumi-home").mkdir(parents=True)
+    shell = {**PLAIN, "PULUMI_HOME": "/home/ana/.pulumi"}
+    assert environment(root, "dev", shell)["PULUMI_HOME"] == f"{root}/.gad/pulumi-home"
+
+
 def test_twice_changes_nothing(root: Path) -> None:
     once = environment(root, "dev", PLAIN)
     assert environment(root, "dev", {**PLAIN, **once}) == once

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.toolchain.choice import Plugins
-from infra.toolchain.shims import OFFLINE_PLUGINS, bin_folder, write_shims
+from infra.toolchain.shims import OFFLINE_PLUGINS, bin_folder, offline_home, plugin_path, write_shims
 
 
 @pytest.fixture
@@ -36,9 +36,17 @@ def names(checkout: Path) -> list[str]:
     return sorted(path.name for path in bin_folder(checkout).iterdir())
 
 
+def plugins(checkout: Path) -> list[str]:
+    """Executables of the plugin cache, each in the folder that the engine looks into."""
+    found = sorted(offline_home(checkout).glob("plugins/*/*"))
+    assert found == sorted(plugin_path(offline_home(checkout), path.name) for path in found)
+    return sorted(path.name for path in found)
+
+
 def test_offline_has_the_engine_gad_and_every_plugin(checkout: Path, engine: Path) -> None:
     write_shims(checkout, engine, Plugins.OFFLINE)
-    assert names(checkout) == ["gad", "pulumi", *sorted(OFFLINE_PLUGINS)]
+    assert names(checkout) == ["gad", "pulumi"]
+    assert plugins(checkout) == sorted(OFFLINE_PLUGINS)
     assert (bin_folder(checkout) / "pulumi").readlink() == engine
     assert (bin_folder(checkout) / "gad").resolve() == (checkout / "bin" / "gad").resolve()
 
@@ -47,6 +55,7 @@ def test_official_removes_the_offline_plugins(checkout: Path, engine: Path) -> N
     write_shims(checkout, engine, Plugins.OFFLINE)
     write_shims(checkout, engine, Plugins.OFFICIAL)
     assert names(checkout) == ["gad", "pulumi"]
+    assert not offline_home(checkout).exists()
 
 
 def test_a_shim_becomes_the_module_with_its_arguments(
@@ -59,7 +68,7 @@ def test_a_shim_becomes_the_module_with_its_arguments(
     (package / "docker.py").write_text("import os, sys; print(os.getpid(), *sys.argv[1:], sep='|')")
     write_shims(checkout, engine, Plugins.OFFLINE)
     shim = subprocess.Popen(
-        [bin_folder(checkout) / "pulumi-resource-docker", "a b", "127.0.0.1:1"],
+        [plugin_path(offline_home(checkout), "pulumi-resource-docker"), "a b", "127.0.0.1:1"],
         stdout=subprocess.PIPE,
         text=True,
         env={"PATH": os.defpath, "PYTHONPATH": ""},
@@ -70,9 +79,9 @@ def test_a_shim_becomes_the_module_with_its_arguments(
 
 def test_a_second_run_rewrites_nothing(checkout: Path, engine: Path) -> None:
     write_shims(checkout, engine, Plugins.OFFLINE)
-    before = {path.name: path.lstat().st_mtime_ns for path in bin_folder(checkout).iterdir()}
+    before = {path: path.lstat().st_mtime_ns for path in (checkout / ".gad").rglob("*")}
     write_shims(checkout, engine, Plugins.OFFLINE)
-    assert {path.name: path.lstat().st_mtime_ns for path in bin_folder(checkout).iterdir()} == before
+    assert {path: path.lstat().st_mtime_ns for path in (checkout / ".gad").rglob("*")} == before
 
 
 def test_a_link_to_an_engine_that_went_away_is_replaced(checkout: Path, engine: Path, tmp_path: Path) -> None:
