@@ -26,6 +26,8 @@ from infra.toolchain.plugin import Call
 FIRST_PAUSE_S = 0.1
 PAUSE_FACTOR = 1.5
 LONGEST_PAUSE_S = 5.0
+# Seconds between two signs of life on an idle session: firewalls forget silent ones, often after minutes.
+KEEPALIVE_S = 30
 
 # What one try can fail with; anything else is a bug.
 _REACHING = (OSError, EOFError, paramiko.SSHException)
@@ -183,6 +185,7 @@ def _open(
             options.key_types = offered or options.key_types
         _handshake(transport, endpoint, wanted)
         _authenticate(transport, endpoint, credentials)
+        transport.set_keepalive(KEEPALIVE_S)
     except BaseException:
         transport.close()
         raise

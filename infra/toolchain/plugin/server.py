@@ -311,7 +311,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         resource = self.provider.resources.get(token)
         if resource is None:
             reason = self.provider.refused.get(token, "it knows no such type")
-            supported = ", ".join(sorted(short(each) for each in self.provider.resources))
+            supported = ", ".join(sorted({short(each) for each in self.provider.resources}))
             _abort(
                 context,
                 f"{token} is not supported by the offline {self.provider.name} provider: {reason} "
