@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 
 import docker
-from docker.errors import APIError, ImageNotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 
 from infra import settings
 from infra.claims import claim
@@ -22,6 +23,7 @@ from infra.settings import Settings
 # An update writes state, logs and a container's layer or two. Below this, something breaks half way (chosen).
 LEAST_FREE_MIB = 512
 DIAL_S = 5.0
+ANYWHERE = "0.0.0.0"  # noqa: S104  (what the engine says of a port on all addresses; nothing binds it here)
 
 
 def load_settings(pulumi: Pulumi) -> Settings:
@@ -89,8 +91,11 @@ def _check_images(digests: Mapping[str, str], client: docker.DockerClient, stack
         try:
             client.images.get_registry_data(digest)
         except APIError as error:
+            said = "does not exist"
+            if not isinstance(error, NotFound):
+                said = "is not on this engine, and its registry does not give it"
             raise GadError(
-                f"images.{name} {digest} does not exist: {error.explanation or error}",
+                f"images.{name} {digest} {said}: {error.explanation or error}",
                 remedy=f"run `gad images build {name}`, or correct the digest (Pulumi.{stack}.yaml)",
             ) from error
 
@@ -105,7 +110,7 @@ def _check_ports(desired: Settings, client: docker.DockerClient) -> None:
         for port in container["Ports"]
     }
     for key, port in (("https_port", desired.https_port), ("http_port", desired.http_port)):
-        holder = holders.get((bind, port))
+        holder = holders.get((bind, port)) or holders.get((ANYWHERE, port))
         if holder == f"{desired.prefix}-proxy":
             continue
         if holder is not None or _in_use(bind, port):
@@ -121,6 +126,6 @@ def _in_use(address: str, port: int) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
-        except OSError:
-            return True
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE  # a low port is closed to this account, not in use
     return False
