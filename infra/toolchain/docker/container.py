@@ -25,6 +25,7 @@ from .container_body import MIB, container_body, restart_policy, swap_bytes
 from .container_state import container_state, imported_inputs
 from .contract import CONTAINER
 from .image import Images
+from .recorded import outputs_of
 from .typed import flag, number, objects, text, texts
 from .upload import upload_archive
 
@@ -78,7 +79,7 @@ class Container(Resource):
             if inputs.get("start") is not False:
                 self._start(call, id_, inputs)
             inspect = self._inspect(id_)
-            state = container_state(inspect, inputs)
+            state = container_state(inspect, inputs, must_run=_must_run(inputs))
             if flag(inputs, "attach") and flag(inputs, "logs"):
                 state["containerLogs"] = client.logs(id_).decode(errors="replace")
         except NotFound as error:
@@ -98,11 +99,12 @@ class Container(Resource):
             return None
         if not inputs:
             return self._imported(inspect)
-        read = container_state(inspect, state)
+        read = container_state(inspect, state, must_run=_must_run(inputs))
         # Inputs that the engine contradicts are recorded as the engine has them, so that the next plan
         # sees the difference; spellings of the same value are left as the program wrote them.
         change = Change(old_inputs=inputs, state=read, new_inputs=inputs)
-        drifted = {key for key in diff_properties(CONTAINER.properties, change).keys if key in inputs}
+        # Whether it must run is the program's word and stays.
+        drifted = {*diff_properties(CONTAINER.properties, change).keys} & {*inputs} - {"mustRun"}
         settled = {**inputs, **{key: read[key] for key in drifted if key in read}}
         return ReadBack(inputs=settled, state=read, id=text(inspect, "Id"))
 
@@ -124,7 +126,7 @@ class Container(Resource):
             self._start(call, id_, news)
         gone = {key for key in changed if key not in news and not CONTAINER.properties[key].computed}
         kept = {key: value for key, value in change.state.items() if key not in gone}
-        return Updated(state={**kept, **{key: value for key, value in news.items() if key != DEFAULTS}})
+        return Updated(state={**kept, **outputs_of(news)})
 
     def delete(self, call: Call, id_: str, inputs: Properties, state: Properties) -> None:
         """Stop it with the recorded grace (none: killed), remove it and its anonymous volumes."""
@@ -153,7 +155,8 @@ class Container(Resource):
         defaults = {key: CONTAINER.properties[key].default for key in PROGRAM_ONLY}
         inputs |= defaults
         inputs[DEFAULTS] = [*sorted(defaults)]
-        return ReadBack(inputs=inputs, state=container_state(inspect, inputs), id=text(inspect, "Id"))
+        state = container_state(inspect, inputs, must_run=True)
+        return ReadBack(inputs=inputs, state=state, id=text(inspect, "Id"))
 
     def _connect(self, id_: str, inputs: Properties) -> None:
         """Leave the default bridge for the networks asked for, which is how aliases become possible."""
@@ -223,9 +226,13 @@ class Container(Resource):
             waited += HEALTH_INTERVAL_S
 
 
+def _must_run(inputs: Properties) -> bool:
+    return inputs.get("mustRun") is not False
+
+
 def _planned_state(inputs: Properties, id_: str) -> Properties:
     """The state of a container that was never read: the inputs alone, as the official plugin records it."""
-    return {**{key: value for key, value in inputs.items() if key != DEFAULTS}, "id": id_}
+    return {**outputs_of(inputs), "id": id_}
 
 
 def _sentence(error: GadError) -> str:

@@ -8,7 +8,7 @@ from typing import TypedDict
 from infra.errors import GadError
 from infra.toolchain.plugin import Properties, Value
 
-from .normal import parse_duration
+from .normal import normal_capability, parse_duration
 from .typed import flag, number, objects, text, texts, words
 
 MIB = 1024 * 1024
@@ -77,8 +77,8 @@ def _host_config(inputs: Properties) -> Body:
         "BlkioDeviceReadIOps": _rates(inputs, "deviceReadIops"),
         "BlkioDeviceWriteBps": _rates(inputs, "deviceWriteBps"),
         "BlkioDeviceWriteIOps": _rates(inputs, "deviceWriteIops"),
-        "CapAdd": texts(caps, "adds"),
-        "CapDrop": texts(caps, "drops"),
+        "CapAdd": [normal_capability(each) for each in texts(caps, "adds")],
+        "CapDrop": [normal_capability(each) for each in texts(caps, "drops")],
         "CgroupParent": text(inputs, "cgroupParent"),
         "CgroupnsMode": text(inputs, "cgroupnsMode"),
         "CpuPeriod": number(inputs, "cpuPeriod"),

@@ -8,20 +8,21 @@ from infra.toolchain.plugin import Properties, Value
 
 from .container_body import MIB
 from .normal import format_duration, normal_capability
+from .recorded import outputs_of
 from .typed import flag, number, objects, text, texts, words
 
 
-def container_state(inspect: Properties, recorded: Properties) -> Properties:
+def container_state(inspect: Properties, recorded: Properties, *, must_run: bool) -> Properties:
     """The outputs after a read. `recorded` is what was known before: inputs at creation, else the state.
 
     Environment, labels, mounts, ports and the like cannot change on a living container and stay as recorded;
-    limits, restart policy and whether it runs can, and are read.
+    limits, restart policy and whether it runs can, and are read. `must_run` is what the program asks for: a
+    container that does not run then reads as one that need not, and the next plan starts it.
     """
     config, host = _part(inspect, "Config"), _part(inspect, "HostConfig")
     status = _part(inspect, "State")
     running = flag(status, "Running")
-    state: Properties = {key: value for key, value in recorded.items() if key != "__defaults"}
-    must_run = recorded.get("mustRun") is not False
+    state = outputs_of(recorded)
     health = _healthcheck(_part(config, "Healthcheck"))
     state |= {
         "bridge": "",
@@ -54,13 +55,13 @@ def container_state(inspect: Properties, recorded: Properties) -> Properties:
         "stopTimeout": number(config, "StopTimeout"),
         "tty": flag(config, "Tty"),
         # Read only when written: an image's own user and folder would show as a change for ever.
-        "user": text(config, "User") if "user" in recorded else "",
-        "workingDir": text(config, "WorkingDir") if "workingDir" in recorded else "",
+        "user": text(config, "User") if text(recorded, "user") else "",
+        "workingDir": text(config, "WorkingDir") if text(recorded, "workingDir") else "",
     }
-    if health:
+    if health and "healthcheck" in recorded:  # the image's own is the image's business, like its user
         state["healthcheck"] = health
     if "ports" in recorded:
-        state["ports"] = _published(inspect, objects(recorded, "ports"))
+        state["ports"] = _published(inspect, objects(state, "ports"))
     return state
 
 
@@ -186,7 +187,7 @@ def _published(inspect: Properties, ports: list[Properties]) -> list[Value]:
     published: list[Value] = []
     for port in ports:
         found = objects(bound, f"{number(port, 'internal')}/{text(port, 'protocol') or 'tcp'}")
-        entry = {key: value for key, value in port.items() if key != "__defaults"}
+        entry = dict(port)
         if "external" not in entry and found and text(found[0], "HostPort"):
             entry["external"] = int(text(found[0], "HostPort"))
         published.append(entry)

@@ -22,11 +22,11 @@ _RATES = {"path": string(required=True), "rate": integer(required=True)}
 _HEALTHCHECK = obj(
     {
         "tests": listing(string()),
-        "interval": string(normal=normal_duration),
-        "timeout": string(normal=normal_duration),
-        "startPeriod": string(normal=normal_duration),
-        "startInterval": string(normal=normal_duration),
-        "retries": integer(),
+        "interval": string(normal=normal_duration, default="0s"),
+        "timeout": string(normal=normal_duration, default="0s"),
+        "startPeriod": string(normal=normal_duration, default="0s"),
+        "startInterval": string(normal=normal_duration, default="0s"),
+        "retries": integer(default=0),
     },
     computed=True,
 )

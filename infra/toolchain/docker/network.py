@@ -23,6 +23,7 @@ from infra.toolchain.plugin import (
 from .connection import Connection, json_object
 from .container_body import labels
 from .contract import NETWORK
+from .recorded import outputs_of
 from .typed import flag, objects, text, words
 
 # Seconds a deletion waits for the last container to leave: observed with the official plugin.
@@ -78,7 +79,7 @@ class Network(Resource):
     def update(self, call: Call, id_: str, change: Change) -> Updated:
         """Record the inputs; whatever matters replaces."""
         del call, id_
-        return Updated(state={**change.state, **change.new_inputs})
+        return Updated(state={**change.state, **outputs_of(change.new_inputs)})
 
     def delete(self, call: Call, id_: str, inputs: Properties, state: Properties) -> None:
         """Remove it, waiting for containers that are on their way out. Raises GadError when some stay."""
@@ -119,7 +120,7 @@ def network_state(inspect: Properties, recorded: Mapping[str, Value]) -> Propert
     """The outputs: what the engine chose over what was recorded."""
     ipam = inspect.get("IPAM")
     driver = ipam if isinstance(ipam, dict) else {}
-    state: Properties = {key: value for key, value in recorded.items() if key != "__defaults"}
+    state = outputs_of(recorded)
     state |= {
         "attachable": flag(inspect, "Attachable"),
         "driver": text(inspect, "Driver"),

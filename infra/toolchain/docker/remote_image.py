@@ -10,6 +10,7 @@ from infra.toolchain.plugin import Call, Change, Created, Properties, ReadBack, 
 from .connection import Connection
 from .contract import REMOTE_IMAGE
 from .image import Images
+from .recorded import outputs_of
 from .typed import flag, text, texts
 
 
@@ -53,7 +54,7 @@ class RemoteImage(Resource):
         kept = {
             key: value for key, value in change.state.items() if key not in ("keepLocally", "forceRemove")
         }
-        return Updated(state={**kept, **change.new_inputs})
+        return Updated(state={**kept, **outputs_of(change.new_inputs)})
 
     def delete(self, call: Call, id_: str, inputs: Properties, state: Properties) -> None:
         """Remove the image unless it is to be kept; one in use is refused by the engine."""
@@ -71,7 +72,7 @@ class RemoteImage(Resource):
 
 def image_state(inspect: Properties, recorded: Properties, name: str) -> Properties:
     """The outputs."""
-    state: Properties = {key: value for key, value in recorded.items() if key != "__defaults"}
+    state = outputs_of(recorded)
     state |= {
         "id": text(inspect, "Id") + name,
         "imageId": text(inspect, "Id"),

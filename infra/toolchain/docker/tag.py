@@ -11,6 +11,7 @@ from infra.toolchain.plugin import Call, Change, Created, Properties, ReadBack, 
 from .connection import Connection
 from .contract import TAG
 from .image import Images
+from .recorded import outputs_of
 from .typed import text
 
 
@@ -56,7 +57,7 @@ class Tag(Resource):
     def update(self, call: Call, id_: str, change: Change) -> Updated:
         """Record the inputs; whatever matters replaces."""
         del call, id_
-        return Updated(state={**change.state, **change.new_inputs})
+        return Updated(state={**change.state, **outputs_of(change.new_inputs)})
 
     def delete(self, call: Call, id_: str, inputs: Properties, state: Properties) -> None:
         """Leave both names."""
@@ -64,5 +65,4 @@ class Tag(Resource):
 
 
 def _state(inputs: Properties, image_id: str, source: str, target: str) -> Properties:
-    recorded = {key: value for key, value in inputs.items() if key != "__defaults"}
-    return {**recorded, "id": f"{source}.{target}", "sourceImageId": image_id}
+    return {**outputs_of(inputs), "id": f"{source}.{target}", "sourceImageId": image_id}

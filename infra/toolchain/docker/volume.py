@@ -9,6 +9,7 @@ from infra.toolchain.plugin import Call, Change, Created, Properties, ReadBack, 
 from .connection import Connection, daemon_error, json_object
 from .container_body import labels
 from .contract import VOLUME
+from .recorded import outputs_of
 from .typed import text, words
 
 # Seconds a deletion waits for the last container to let go, as for networks.
@@ -58,7 +59,7 @@ class Volume(Resource):
     def update(self, call: Call, id_: str, change: Change) -> Updated:
         """Record the inputs; whatever matters replaces."""
         del call, id_
-        return Updated(state={**change.state, **change.new_inputs})
+        return Updated(state={**change.state, **outputs_of(change.new_inputs)})
 
     def delete(self, call: Call, id_: str, inputs: Properties, state: Properties) -> None:
         """Remove it with its data, waiting for containers that are on their way out."""
@@ -85,7 +86,7 @@ class Volume(Resource):
 
 def volume_state(inspect: Properties, recorded: Properties) -> Properties:
     """The outputs: what the engine chose over what was recorded."""
-    state: Properties = {key: value for key, value in recorded.items() if key != "__defaults"}
+    state = outputs_of(recorded)
     state |= {
         "driver": text(inspect, "Driver"),
         "id": text(inspect, "Name"),

@@ -133,6 +133,7 @@ def masked(value: Any, case: Case) -> Any:
     """`value` with everything the engine chose itself replaced by its mask; empty values left out."""
     if isinstance(value, dict):
         found = {key: masked(each, case) for key, each in value.items()}
+        found |= {"ipPrefixLength": "<n>"} if found.get("ipPrefixLength") else {}
         return {key: each for key, each in found.items() if each not in (None, False, 0, "", [], {})}
     if isinstance(value, list):
         return [masked(each, case) for each in value]
@@ -142,6 +143,7 @@ def masked(value: Any, case: Case) -> Any:
     for real, mark in known.items():
         value = value.replace(real, mark)
     value = re.sub(r"\b(?:172\.\d+|192\.168)\.\d+\.\d+\b", "<ip>", value)
+    value = re.sub(r"^<ip>/\d+$", "<ip>/<n>", value)
     value = re.sub(r"\b02:42(?::[0-9a-f]{2}){4}\b", "<mac>", value)
     value = re.sub(r"\bsha256:[0-9a-f]{64}", "sha256:<d>", value)
     value = re.sub(r"^[0-9a-f]{64}$", "<id64>", value)
@@ -168,7 +170,7 @@ class Recorder:
             name = re.sub(r"[._]", "-", data["case"])
             physical = f"{self.prefix}-{name}"
             self.cases[data["case"]] = Case(
-                name=name,
+                name=physical,
                 data=data,
                 physical=physical,
                 values={
@@ -246,13 +248,14 @@ class Recorder:
         return {key: found.get(key) for key in keys}
 
     def _look_at_container(self, case: Case) -> Json:
-        for name in (f"{case.physical}-2", case.physical):
-            try:
-                found = self.client.api.inspect_container(name)
-            except NotFound:
-                continue
-            return container_facts(found, self.client.api.inspect_image(found["Image"]))
-        return {"exists": False}
+        # The name itself, the one the edit gives, or one that the engine made up from the logical name.
+        pattern = f"^/{case.physical}(-2|-[0-9a-f]{{7}})?$"
+        ids = [each["Id"] for each in self.client.api.containers(all=True, filters={"name": pattern})]
+        if not ids:
+            return {"exists": False}
+        (id_,) = ids
+        found = self.client.api.inspect_container(id_)
+        return container_facts(found, self.client.api.inspect_image(found["Image"]))
 
     def clean(self) -> None:
         """Remove whatever a failed run left, and the folders of the engine's plugins with it."""
@@ -260,9 +263,6 @@ class Recorder:
         names = {"name": f"^/?{self.prefix}-"}
         for container in api.containers(all=True, filters=names):
             api.remove_container(container["Id"], force=True, v=True)
-        for case in self.cases.values():
-            for left in api.containers(all=True, filters={"name": f"^/?{case.name}-[0-9a-f]{{7}}$"}):
-                api.remove_container(left["Id"], force=True, v=True)
         for network in api.networks(filters={"name": f"{self.prefix}-"}):
             api.remove_network(network["Id"])
         for volume in api.volumes(filters={"name": f"{self.prefix}-"})["Volumes"] or ():
