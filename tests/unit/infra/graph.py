@@ -47,6 +47,7 @@ class Node:
     name: str
     custom: bool
     inputs: Mapping[str, Any]
+    registered: Mapping[str, Any]  # a component's own outputs
     parent: str
     provider: str
     dependencies: frozenset[str]  # URNs, also those of the parent's and the provider's making
@@ -79,6 +80,11 @@ class Graph:
         """Every command, on this machine or another."""
         return self.of_type(LOCAL_COMMAND, REMOTE_COMMAND)
 
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the engine would answer of these resources once they are all there."""
+        return {node.urn: {"type": node.type, "outputs": _wire(node.inputs)} for node in self.nodes}
+
     def named(self, name: str) -> Node:
         """The one resource of that logical name."""
         (node,) = [node for node in self.nodes if node.name == name]
@@ -100,22 +106,22 @@ def _differ(now: Node, then: Node) -> bool:
 
 
 class _Answers(Mocks):
-    """Every resource becomes what it was declared to be; the only invoke reads the stack's own outputs.
+    """Every resource becomes what it was declared to be; the only invoke reads the stack's own state.
 
     An id follows from the inputs: another container is another id, which its readers see.
     """
 
-    def __init__(self, stack_outputs: Mapping[str, Any]) -> None:
-        self.stack_outputs = dict(stack_outputs)
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        self.state = dict(state)
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         content = json.dumps(args.inputs, sort_keys=True, default=str)
         return f"{args.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}", args.inputs
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        if args.token != "pulumi:pulumi:readStackOutputs":
+        if args.token != "pulumi:pulumi:readStackResourceOutputs":
             raise AssertionError(f"the program asked for {args.token}")
-        return {"name": args.args["name"], "outputs": self.stack_outputs, "secretOutputNames": []}, []
+        return {"name": args.args["stackName"], "outputs": self.state}, []
 
 
 class _Monitor(MockMonitor):
@@ -124,14 +130,19 @@ class _Monitor(MockMonitor):
     def __init__(self, mocks: Mocks) -> None:
         super().__init__(mocks)
         self.requests: list[Any] = []
+        self.registered: dict[str, Any] = {}
 
     def RegisterResource(self, request: Any) -> Any:
         self.requests.append(request)
         return super().RegisterResource(request)
 
+    def RegisterResourceOutputs(self, request: Any) -> Any:
+        self.registered[request.urn] = request.outputs
+        return super().RegisterResourceOutputs(request)
+
 
 def record(
-    program: Callable[[], Any], *, stack: str = "dev", stack_outputs: Mapping[str, Any] | None = None
+    program: Callable[[], Any], *, stack: str = "dev", state: Mapping[str, Any] | None = None
 ) -> Graph:
     """Run `program` as one update of the project, and give back what it declared.
 
@@ -139,11 +150,11 @@ def record(
     must not see an earlier run's.
     """
     with ThreadPoolExecutor(max_workers=1) as runner:
-        return runner.submit(_record, program, stack, stack_outputs or {}).result()
+        return runner.submit(_record, program, stack, state or {}).result()
 
 
-def _record(program: Callable[[], Any], stack: str, stack_outputs: Mapping[str, Any]) -> Graph:
-    answers = _Answers(stack_outputs)
+def _record(program: Callable[[], Any], stack: str, state: Mapping[str, Any]) -> Graph:
+    answers = _Answers(state)
     monitor = _Monitor(answers)
     results: list[Any] = []
 
@@ -172,13 +183,15 @@ def _close_loop() -> None:
         asyncio.get_event_loop().close()
 
 
-def _node(monitor: MockMonitor, request: Any) -> Node:
+def _node(monitor: _Monitor, request: Any) -> Node:
+    urn = monitor.make_urn(request.parent, request.type, request.name)
     return Node(
-        urn=monitor.make_urn(request.parent, request.type, request.name),
+        urn=urn,
         type=request.type,
         name=request.name,
         custom=request.custom,
-        inputs={key: _plain(value) for key, value in sorted(request.object.fields.items())},
+        inputs=_plain_fields(request.object.fields),
+        registered=_plain_fields(monitor.registered[urn].fields) if urn in monitor.registered else {},
         parent=request.parent,
         provider=request.provider,
         dependencies=frozenset(request.dependencies),
@@ -191,13 +204,17 @@ def _node(monitor: MockMonitor, request: Any) -> Node:
     )
 
 
+def _plain_fields(fields: Mapping[str, Value]) -> dict[str, Any]:
+    return {key: _plain(item) for key, item in sorted(fields.items())}
+
+
 def _plain(value: Value) -> Any:
     match value.WhichOneof("kind"):
         case "struct_value":
             fields = value.struct_value.fields
             if _special_sig_key in fields and fields[_special_sig_key].string_value == _special_secret_sig:
                 return Secret(_plain(fields["value"]))
-            return {key: _plain(item) for key, item in sorted(fields.items())}
+            return _plain_fields(fields)
         case "list_value":
             return [_plain(item) for item in value.list_value.values]
         case "number_value":
@@ -208,6 +225,18 @@ def _plain(value: Value) -> Any:
         case "bool_value":
             return value.bool_value
     return None
+
+
+def _wire(value: Any) -> Any:
+    """The value as it goes over the wire, where a secret is marked as one."""
+    match value:
+        case Secret():
+            return {_special_sig_key: _special_secret_sig, "value": value.value}
+        case Mapping():
+            return {key: _wire(item) for key, item in value.items()}
+        case list():
+            return [_wire(item) for item in value]
+    return value
 
 
 def in_clear(value: Any) -> Iterator[str]:

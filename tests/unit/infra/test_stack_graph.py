@@ -37,12 +37,15 @@ def first() -> Graph:
     return build()
 
 
+def recorded_by(graph: Graph) -> Recorded:
+    """What the next update will find, once this one has finished."""
+    return stack.parse_recorded(graph.named("route-turn").inputs["stdin"])
+
+
 @pytest.fixture(scope="module")
 def released(first: Graph) -> Recorded:
     """What the first update records."""
-    recorded = stack.parse_recorded(first.outputs["release"])
-    assert recorded is not None
-    return recorded
+    return recorded_by(first)
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +290,10 @@ def test_no_secret_is_in_clear_anywhere(first: Graph) -> None:
     values = [strong(name) for name in Secrets.model_fields]
     encoded = [base64.b64encode(value.encode()).decode().rstrip("=") for value in values]
     text = "\n".join(
-        [*(part for node in first.nodes for part in in_clear(node.inputs)), *in_clear(first.outputs)]
+        [
+            *(part for node in first.nodes for part in in_clear([node.inputs, node.registered])),
+            *in_clear(first.outputs),
+        ]
     )
     assert [leak for leak in (*values, *encoded) if leak in text] == []
     # Inside an archive a value is shifted: unpack whatever could be one.
@@ -349,7 +355,7 @@ def test_the_same_settings_give_the_same_graph(first: Graph) -> None:
 
 def test_an_update_without_a_change_touches_nothing(first: Graph, steady: Graph) -> None:
     assert steady.changed_since(first) == set()
-    assert steady.outputs["release"] == first.outputs["release"]
+    assert recorded_by(steady) == recorded_by(first)
 
 
 def test_a_new_image_touches_the_idle_slot_and_never_the_live_one(steady: Graph, released: Recorded) -> None:
@@ -362,7 +368,8 @@ def test_a_new_image_touches_the_idle_slot_and_never_the_live_one(steady: Graph,
         "route-turn",
     }
     assert update.named("api-blue-server").inputs == steady.named("api-blue-server").inputs
-    assert update.outputs["release"]["live"] == "green"
+    assert recorded_by(update).live == "green"
+    assert update.outputs == {"url": "https://localhost:8443", "live": "green", "image": OTHER_APP}
 
 
 def test_the_live_slot_is_not_replaced_whatever_changes(released: Recorded) -> None:
@@ -384,10 +391,9 @@ def test_the_live_slot_is_not_replaced_whatever_changes(released: Recorded) -> N
 
 def test_the_way_back_is_a_flip(released: Recorded) -> None:
     forward = build({"images.app": OTHER_APP}, released)
-    after = stack.parse_recorded(forward.outputs["release"])
-    back = build(recorded=after)
+    back = build(recorded=recorded_by(forward))
     assert back.changed_since(forward) == {"images-app", "migration-run", "route-turn"}
-    assert back.outputs["release"]["live"] == "blue"
+    assert recorded_by(back).live == "blue"
 
 
 def test_a_release_that_failed_half_way_leaves_nothing_behind_when_it_is_taken_back(
@@ -481,10 +487,10 @@ def test_a_server_is_reached_over_ssh_with_its_key_pinned() -> None:
     assert remote.outputs["url"] == "https://staging.test"
 
 
-def test_outputs_are_what_verification_reads(first: Graph) -> None:
-    outputs = first.outputs
-    assert sorted(outputs["containers"]) == ["api-blue", "api-green", "postgres", "proxy", "redis"]
-    for role, declared in outputs["containers"].items():
+def test_what_was_declared_is_kept_for_verification(first: Graph, released: Recorded) -> None:
+    facts = first.named("declared").registered
+    assert sorted(facts["containers"]) == ["api-blue", "api-green", "postgres", "proxy", "redis"]
+    for role, declared in facts["containers"].items():
         inputs = first.named(f"{role}-server").inputs
         assert declared["name"] == inputs["name"]
         assert declared["image"] == inputs["image"]
@@ -492,24 +498,33 @@ def test_outputs_are_what_verification_reads(first: Graph) -> None:
         assert declared["memory_mib"] == inputs["memory"]
         assert declared["envs"] == inputs.get("envs", [])
         assert declared["networks"] == sorted(n["name"] for n in inputs["networksAdvanced"])
-    assert outputs["url"] == "https://localhost:8443"
-    assert outputs["networks"]["egress"] == {
+        assert len(declared["ports"]) == len(inputs["ports"])
+    assert facts["url"] == "https://localhost:8443"
+    assert facts["networks"]["egress"] == {
         "name": "gad-dev-egress",
         "internal": False,
         "subnet": "10.77.2.0/24",
     }
+    assert stack.parse_recorded(json.dumps(facts["release"])) == released
 
 
-def test_the_last_release_is_what_the_stack_itself_recorded(first: Graph, released: Recorded) -> None:
-    def ask(outputs: Mapping[str, object]) -> object:
-        return record(lambda: stack.last_release("dev"), stack_outputs=outputs).outputs
+def test_people_read_three_lines(first: Graph) -> None:
+    image = sample_settings().images["app"]
+    assert first.outputs == {"url": "https://localhost:8443", "live": "blue", "image": image}
 
+
+def test_the_last_release_is_what_the_route_itself_recorded(first: Graph, released: Recorded) -> None:
+    def ask(state: Mapping[str, object]) -> object:
+        return record(lambda: stack.last_release("dev"), state=state).outputs
+
+    before_the_route = {urn: kept for urn, kept in first.state.items() if not urn.endswith("route-turn")}
     assert ask({}) is None
-    assert ask({"release": first.outputs["release"]}) == released
+    assert ask(before_the_route) is None
+    assert ask(first.state) == released
 
 
-@pytest.mark.parametrize("damage", [{}, {"live": "red"}, "blue", ["blue"]])
-def test_a_damaged_record_is_refused(damage: object) -> None:
+@pytest.mark.parametrize("damage", ["", "{}", '{"live": "red"}', '"blue"'])
+def test_a_damaged_record_is_refused(damage: str) -> None:
     with pytest.raises(GadError, match="the recorded release is not readable"):
         stack.parse_recorded(damage)
 
