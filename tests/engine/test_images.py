@@ -106,6 +106,8 @@ def engine(built: dict[str, LockedImage]) -> Iterator[Engine]:
 def until(condition: Callable[[], bool], container: Container) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
+        container.reload()
+        assert container.status != "exited", container.logs(tail=20).decode()
         assert time.monotonic() < deadline, container.logs(tail=20).decode()
         time.sleep(0.1)
 

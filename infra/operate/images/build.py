@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -78,7 +79,8 @@ class _Build:
             return known, inputs
         self.reporter.step(image.name, "building")
         if image.wheels:
-            files = [*files, *wheels.fetch(image.wheels, self.root)]
+            said = partial(self.reporter.step, image.name)
+            files = [*files, *wheels.fetch(image.wheels, self.root, said)]
         log = self.root / ".gad" / "logs" / f"image-{image.name}.log"
         plan = recipe.Recipe(image=image, files=files, input_hash=inputs, parent=parent, tag=tag, log=log)
         return recipe.build(plan, self.reporter, fresh=self.fresh), inputs

@@ -81,7 +81,7 @@ def _run_mmdebstrap(bootstrap: Bootstrap, archive: Path) -> None:
             remedy="apt-get install mmdebstrap debian-archive-keyring (or `gad setup`), then build again",
         )
     archive.parent.mkdir(parents=True, exist_ok=True)
-    staged = archive.with_suffix(f".{os.getpid()}.new.tar")
+    staged = archive.with_suffix(".new.tar")  # ours alone: the caller holds the lock
     command = [
         "mmdebstrap",
         f"--variant={bootstrap.variant}",

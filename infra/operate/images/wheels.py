@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from infra.errors import GadError
@@ -18,16 +18,17 @@ from infra.toolchain.cache import cache_root, locked
 PYTHON = "3.13"  # Debian 13's
 
 
-def fetch(wheels: Wheels, root: Path) -> list[InputFile]:
+def fetch(wheels: Wheels, root: Path, step: Callable[[str], None]) -> list[InputFile]:
     """The files of `wheels/` in the build context. Downloads once per content of the lock.
 
-    Raises GadError if a wheel cannot be had or does not match its hash.
+    `step` is told what takes time. Raises GadError if a wheel cannot be had or does not match its hash.
     """
     lock = root / wheels.lock
     key = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
     house = cache_root() / "wheels" / f"{lock.stem}-{key}-cp{PYTHON.replace('.', '')}"
-    with locked(house.with_suffix(".lock"), lambda: print(f"waiting for {house.name}", file=sys.stderr)):
+    with locked(house.with_suffix(".lock"), lambda: step("waiting for another download")):
         if not house.exists():
+            step(f"fetching the wheels of {wheels.lock}")
             _download(lock, house)
         if wheels.unpack and not (house / "programs").exists():
             _unpack(house)
@@ -37,7 +38,7 @@ def fetch(wheels: Wheels, root: Path) -> list[InputFile]:
 
 
 def _download(lock: Path, house: Path) -> None:
-    staged = house.with_name(f"{house.name}.{os.getpid()}.new")
+    staged = house.with_name(f"{house.name}.new")  # ours alone: the caller holds the lock
     shutil.rmtree(staged, ignore_errors=True)
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
@@ -57,8 +58,9 @@ def _download(lock: Path, house: Path) -> None:
 
 
 def _unpack(house: Path) -> None:
-    staged = house / f"programs.{os.getpid()}.new"
-    staged.mkdir(exist_ok=True)
+    staged = house / "programs.new"
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir()
     for wheel in sorted(house.glob("*.whl")):
         with zipfile.ZipFile(wheel) as archive:
             for name in archive.namelist():
