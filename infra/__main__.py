@@ -7,9 +7,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the engine puts 
 
 import pulumi
 
-from infra import settings, stack
+from infra import errors, settings, stack
 
 name = pulumi.get_stack()
-outputs = stack.build(settings.load(name), stack.last_release(name))
+try:
+    outputs = stack.build(settings.load(name), stack.last_release(name))
+except errors.GadError as error:
+    raise pulumi.RunError(str(error)) from None  # any language host prints it without a traceback
 for key, value in outputs.items():
     pulumi.export(key, value)

@@ -29,7 +29,7 @@ from pydantic_core import ErrorDetails
 
 from infra.claims import Claim, claim
 from infra.errors import Exit, GadError
-from infra.operate.images.lock import read_lock
+from infra.image_lock import read_lock
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "grupo-gad"

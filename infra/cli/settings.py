@@ -16,9 +16,9 @@ def schema() -> None:
 
     Example:  gad settings schema > config/stack.schema.json
     """
-    from infra.settings import schema as operate
+    from infra.operate.stack_file import json_schema
 
-    typer.echo(operate(), nl=False)
+    typer.echo(json_schema(), nl=False)
 
 
 @settings_commands.command()

@@ -14,9 +14,9 @@ from docker.errors import APIError, ImageNotFound, NotFound
 from infra import settings
 from infra.claims import claim
 from infra.errors import Exit, GadError
+from infra.image_lock import read_lock
 from infra.operate import stack_file
 from infra.operate.docker_engine import connect
-from infra.operate.images.lock import read_lock
 from infra.operate.pulumi import Pulumi
 from infra.settings import Settings
 

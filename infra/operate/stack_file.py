@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from infra import settings
 from infra.errors import Exit, GadError
 from infra.names import PROJECT
 
@@ -24,6 +25,11 @@ class _Document(BaseModel):
 def path_of(root: Path, stack: str) -> Path:
     """`Pulumi.<stack>.yaml` of this checkout."""
     return root / f"Pulumi.{stack}.yaml"
+
+
+def json_schema() -> str:
+    """The JSON Schema of every stack file, for editors; byte-stable."""
+    return settings.schema()
 
 
 def read(root: Path, stack: str) -> dict[str, object]:

@@ -22,7 +22,7 @@ from infra.operate.images.build import build_images
 from infra.operate.images.catalogue import Image, load_catalogue
 from infra.operate.images.engine import connect
 from infra.operate.images.inputs import InputFile
-from infra.operate.images.lock import LockedImage
+from infra.image_lock import LockedImage
 from infra.operate.images.progress import reporting
 from infra.operate.images.push import push
 from infra.operate.images.recipe import Recipe, build

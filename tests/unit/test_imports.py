@@ -30,8 +30,11 @@ CONTRACT = (
     Arrow("infra.render", (), PURE),
     Arrow("infra.release", (), PURE),
     Arrow("infra.claims", ("infra.errors",), "a claim on ports and names is made before settings exist"),
+    Arrow("infra.image_lock", ("infra.errors",), "whoever builds and whoever deploys read the same file"),
     Arrow(
-        "infra.settings", ("infra.claims", "infra.errors"), "settings are read before anything else is known"
+        "infra.settings",
+        ("infra.claims", "infra.errors", "infra.image_lock"),
+        "settings are read before anything else is known",
     ),
     Arrow(
         "infra.components",
@@ -64,7 +67,8 @@ CONTRACT = (
         "infra.operate",
         (
             *("infra.stack", "infra.settings", "infra.names", "infra.toolchain", "infra.errors"),
-            *("infra.claims", "infra.release"),  # to give a claim back, to read a recorded release
+            # To give a claim back, to read a recorded release, to write the digests of what was built.
+            *("infra.claims", "infra.release", "infra.image_lock"),
         ),
         "operating goes through the stack; components and texts are the program's business",
     ),

@@ -13,11 +13,11 @@ import docker
 from docker.errors import ImageNotFound
 from docker.models.images import Image as EngineImage
 
+from infra.image_lock import ImageLock, LockedImage, read_lock, write_lock
 from infra.operate.images import recipe, rootfs, wheels
 from infra.operate.images.catalogue import Catalogue, Group, Image, load_catalogue
 from infra.operate.images.engine import connect, explained
 from infra.operate.images.inputs import context_files, input_hash
-from infra.operate.images.lock import ImageLock, LockedImage, read_lock, write_lock
 from infra.operate.images.progress import Reporter
 from infra.operate.images.push import push
 from infra.operate.images.registry import Registry, ensure_running, local_registry

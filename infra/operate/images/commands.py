@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.errors import Exit, GadError
+from infra.image_lock import LockedImage, read_lock, write_lock
 from infra.operate.images.build import build_images, stale
 from infra.operate.images.catalogue import Group, load_catalogue
 from infra.operate.images.engine import connect
-from infra.operate.images.lock import LockedImage, read_lock, write_lock
 from infra.operate.images.pins import pin
 from infra.operate.images.progress import reporting
 from infra.operate.images.push import push

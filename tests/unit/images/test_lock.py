@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.errors import GadError
-from infra.operate.images.lock import FILE, ImageLock, LockedImage, read_lock, write_lock
+from infra.image_lock import FILE, ImageLock, LockedImage, read_lock, write_lock
 
 
 def locked(name: str, *, sha: str = "a") -> LockedImage:

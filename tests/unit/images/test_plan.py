@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from infra.errors import GadError
+from infra.image_lock import ImageLock, LockedImage
 from infra.operate.images.build import possible_hashes, stale
 from infra.operate.images.catalogue import load_catalogue
 from infra.operate.images.engine import failure
-from infra.operate.images.lock import ImageLock, LockedImage
 from infra.operate.images.registry import Registry, local_registry
 
 ROOT = Path(__file__).resolve().parents[3]

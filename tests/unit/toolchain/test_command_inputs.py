@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from infra.errors import GadError
-from infra.toolchain.command.__main__ import command_provider
 from infra.toolchain.command.base import secret_outputs
 from infra.toolchain.command.model import LocalInputs
+from infra.toolchain.command.provider import command_provider
 from infra.toolchain.plugin import UNKNOWN, Archive, Asset, Call, Properties, Resource
 
 URN = "urn:pulumi:dev::p::command:local:Command::c"
