@@ -65,7 +65,6 @@ class ApiSlot(ComponentResource):
             workdir="/srv/gad",
             health=Health(
                 test=("CMD", "/usr/bin/python3", "-I", "-S", "/usr/local/lib/gad/health.py"),
-                interval_s=2,
             ),
             memory_mib=args.memory_mib,
             cpus=args.cpus,

@@ -14,7 +14,6 @@ from infra.names import Names
 
 Role = Literal["edge", "data", "egress"]
 
-# A container that is being taken down keeps its network for a moment; the engine then refuses.
 INTERNAL: dict[Role, bool] = {
     "edge": True,  # proxy to API; the API has no way out
     "data": True,  # API, migrations to PostgreSQL and Redis

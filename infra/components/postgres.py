@@ -73,7 +73,7 @@ class Postgres(ComponentResource):
             ),
             tmpfs=("/run/postgresql", "/tmp"),  # noqa: S108  (inside the container)
             workdir="/var/lib/postgresql",
-            health=Health(test=("CMD", "gad-postgres-health"), interval_s=2, start_period_s=60),
+            health=Health(test=("CMD", "gad-postgres-health"), start_period_s=60),
             memory_mib=args.memory_mib,
             cpus=args.cpus,
             pids=args.pids,

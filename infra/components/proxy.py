@@ -81,7 +81,7 @@ class Proxy(ComponentResource):
             ),
             tmpfs=("/config", "/tmp"),  # noqa: S108  (inside the container)
             workdir="/config",
-            health=Health(test=("CMD", "gad-probe", str(HEALTH_PORT), "/health"), interval_s=2),
+            health=Health(test=("CMD", "gad-probe", str(HEALTH_PORT), "/health")),
             memory_mib=args.memory_mib,
             cpus=args.cpus,
             pids=args.pids,

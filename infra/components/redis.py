@@ -72,7 +72,7 @@ class Redis(ComponentResource):
             ),
             tmpfs=("/tmp",),  # noqa: S108  (inside the container)
             workdir="/var/lib/redis",
-            health=Health(test=("CMD", "gad-redis-health"), interval_s=2),
+            health=Health(test=("CMD", "gad-redis-health")),
             memory_mib=args.memory_mib,
             cpus=args.cpus,
             pids=args.pids,
