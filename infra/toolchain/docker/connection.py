@@ -21,6 +21,8 @@ from .ssh import SshHost, mount
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 # Seconds without a byte from the engine: longer than any single call but a stop, which adds its own grace.
 TIMEOUT_S = 120
+# What the provider is written against: Docker 20.10.
+OLDEST_API = "1.41"
 
 
 class Connection:
@@ -61,11 +63,13 @@ class Connection:
     def _connect(self) -> APIClient:
         if self._ssh is None:
             return APIClient(base_url=str(parse_host(self.host)), version="auto", timeout=TIMEOUT_S)
-        probe = APIClient(base_url=self.host, timeout=TIMEOUT_S, use_ssh_client=True)
-        mount(probe, self._ssh, TIMEOUT_S)
-        version = probe.version(api_version=False)["ApiVersion"]
+        # With a version given, the constructor asks nothing over a connection that is not ours yet.
+        probe = self._over_ssh(self._ssh, OLDEST_API)
+        return self._over_ssh(self._ssh, probe.version(api_version=False)["ApiVersion"])
+
+    def _over_ssh(self, host: SshHost, version: str) -> APIClient:
         client = APIClient(base_url=self.host, version=version, timeout=TIMEOUT_S, use_ssh_client=True)
-        mount(client, self._ssh, TIMEOUT_S)
+        mount(client, host, TIMEOUT_S)
         return client
 
     def _why(self, error: BaseException) -> str:

@@ -1,26 +1,25 @@
 """`ssh://` hosts through the openssh client, with the program's `sshOpts` and one shared connection.
 
-docker-py starts the client without options of the caller's; only the command line and the reuse of
-connections differ here. All requests share one authenticated connection (ControlMaster): a host that limits
-new ones (MaxStartups) would drop them otherwise.
+docker-py starts the client without options of the caller's, once per request. Here the streams are kept and
+all share one authenticated connection (ControlMaster): a host that limits new ones (MaxStartups) would drop
+them otherwise.
 """
 
 from __future__ import annotations
 
 import atexit
-import queue
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from docker.transport.basehttpadapter import BaseHTTPAdapter
-from docker.transport.sshconn import SSHSocket
 
 from infra.errors import GadError
 
@@ -39,6 +38,7 @@ class SshHost:
             raise GadError(f"the Docker host {url} names no machine", remedy="write ssh://user@host:port")
         self.url = url
         self.folder = Path(tempfile.mkdtemp(prefix="gad-ssh-"))
+        self.clients: list[subprocess.Popen[bytes]] = []
         self.stderr: IO[bytes] = (self.folder / "stderr").open("a+b")
         destination = [*(["-l", parts.username] if parts.username else [])]
         destination += ["-p", str(parts.port)] if parts.port else []
@@ -59,6 +59,19 @@ class SshHost:
         """Speak with the Docker engine over standard input and output."""
         return [*self.arguments, "--", self.hostname, "docker system dial-stdio"]
 
+    def start(self, stream: socket.socket) -> None:
+        """Start a client that speaks over `stream`; those that ended are reaped on the way."""
+        self.clients = [each for each in self.clients if each.poll() is None]
+        self.clients.append(
+            subprocess.Popen(
+                self.command,
+                stdin=stream.fileno(),
+                stdout=stream.fileno(),
+                stderr=self.stderr,
+                start_new_session=True,  # an interrupt at the terminal is the engine's to handle
+            )
+        )
+
     def complaint(self) -> str:
         """The last line the ssh client wrote to standard error."""
         self.stderr.flush()
@@ -69,6 +82,9 @@ class SshHost:
         """End the shared connection."""
         if not self.folder.exists():
             return
+        for client in self.clients:
+            client.terminate()
+            client.wait()
         subprocess.run(
             [*self.arguments, "-O", "exit", "--", self.hostname],
             stdout=subprocess.DEVNULL,
@@ -80,39 +96,23 @@ class SshHost:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class _Process(Protocol):
-    def poll(self) -> int | None: ...
-
-
-class _Socket(SSHSocket):
-    """One request stream to the engine; the base class reads and writes the process's pipes."""
-
-    def __init__(self, host: SshHost) -> None:
-        super().__init__(host.hostname)
-        self.target = host
-
-    def dial(self) -> None:
-        self.proc = subprocess.Popen(
-            self.target.command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.target.stderr,
-            start_new_session=True,  # an interrupt at the terminal is the engine's to handle
-        )
-
-    def is_alive(self) -> bool:
-        return self.proc is not None and cast(_Process, self.proc).poll() is None
-
-
 class _Connection(urllib3.connection.HTTPConnection):
+    """One stream to the engine: a socket pair, the other end of which is the ssh client's input and output.
+
+    When the pool closes our end, the client sees the end of its input and leaves.
+    """
+
     def __init__(self, host: SshHost, timeout: int) -> None:
         super().__init__("localhost", timeout=timeout)
         self.target = host
+        self.seconds = timeout
 
     def connect(self) -> None:
-        sock = _Socket(self.target)
-        sock.dial()
-        self.sock = sock
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.target.start(theirs)
+        ours.settimeout(self.seconds)
+        self.sock = ours
 
 
 class _Pool(urllib3.connectionpool.HTTPConnectionPool):
@@ -125,19 +125,6 @@ class _Pool(urllib3.connectionpool.HTTPConnectionPool):
 
     def _new_conn(self) -> _Connection:
         return _Connection(self.target, self.seconds)
-
-    def _get_conn(self, timeout: float | None = None) -> _Connection:
-        # The base class would ask the operating system about the socket; ours is a pair of pipes.
-        del timeout
-        if self.pool is None:
-            raise urllib3.exceptions.ClosedPoolError(self, "the pool is closed")
-        try:
-            found = self.pool.get(block=False)
-        except queue.Empty:
-            found = None
-        if isinstance(found, _Connection) and isinstance(found.sock, _Socket) and found.sock.is_alive():
-            return found
-        return self._new_conn()
 
 
 class SshAdapter(BaseHTTPAdapter):
