@@ -113,7 +113,8 @@ def _check_ports(desired: Settings, client: docker.DockerClient) -> None:
         holder = holders.get((bind, port)) or holders.get((ANYWHERE, port))
         if holder == f"{desired.prefix}-proxy":
             continue
-        if holder is not None or _in_use(bind, port):
+        udp = key == "https_port" and _in_use(bind, port, socket.SOCK_DGRAM)  # HTTP/3
+        if holder is not None or udp or _in_use(bind, port, socket.SOCK_STREAM):
             by = f"container {holder}" if holder else "another process"
             raise GadError(
                 f"port {port} on {bind} is in use by {by}",
@@ -121,9 +122,10 @@ def _check_ports(desired: Settings, client: docker.DockerClient) -> None:
             )
 
 
-def _in_use(address: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _in_use(address: str, port: int, kind: socket.SocketKind) -> bool:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM:  # connections that are only ending do not count
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
         except OSError as error:

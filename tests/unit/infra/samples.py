@@ -63,7 +63,7 @@ REMOTE: Mapping[str, object] = {
 }
 
 
-def sample_settings(changes: Mapping[str, object] | None = None) -> Settings:
+def sample_settings(changes: Mapping[str, object] | None = None, block: Claim = BLOCK) -> Settings:
     """The whole sample stack, as its program would see it."""
     file = settings.parse(sample_config(changes), source="Pulumi.dev.yaml")
-    return settings.resolve(file, stack=file.environment, block=BLOCK, local_images=DIGESTS)
+    return settings.resolve(file, stack=file.environment, block=block, local_images=DIGESTS)

@@ -109,6 +109,14 @@ def test_a_port_in_use_is_named_with_its_setting(listener: int, free: int) -> No
     assert "proxy.http_port" in error.remedy
 
 
+def test_a_port_that_only_http3_cannot_have_is_in_use_too(free: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        assert "proxy.https_port" in refusal(stack(https_port=port, http_port=free), Engine()).remedy
+        check(stack(https_port=free, http_port=port), Engine())  # type: ignore[arg-type]
+
+
 def test_the_container_that_holds_a_port_is_named(listener: int, free: int) -> None:
     engine = Engine(running=[container("shop-web", "127.0.0.1", listener)])
     error = refusal(stack(https_port=listener, http_port=free), engine)
