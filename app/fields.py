@@ -28,7 +28,7 @@ def _printable(value: str) -> str:
 def _past(value: datetime) -> datetime:
     if value > datetime.now(UTC) + CLOCK_SKEW:
         raise refuse("in_the_future")
-    return value
+    return value.astimezone(UTC)
 
 
 def _not_bool(value: object) -> object:
@@ -37,7 +37,7 @@ def _not_bool(value: object) -> object:
     return value
 
 
-Line = Annotated[str, AfterValidator(_printable), Field(min_length=1, max_length=80)]
+Line = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_printable)]
 Moment = Annotated[AwareDatetime, AfterValidator(_past)]
 Latitude = Annotated[
     float,

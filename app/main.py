@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -83,8 +84,9 @@ def build(settings: Settings) -> Process:
         name=name,
     )
     cache = Cache(settings.redis_url.get_secret_value(), timeout_ms=settings.redis_ms, name=name)
+    probe = DatabaseProbe(url, name=f"{name}-probe")
     health = Health(
-        probe=DatabaseProbe(url, name=f"{name}-probe"),
+        probe=probe,
         database=database,
         cache=cache,
         rotation=Rotation(settings.live_slot_file, settings.slot),
@@ -123,7 +125,7 @@ def build(settings: Settings) -> Process:
     metrics.build_info.labels(__version__, settings.slot or "none").set(1)
     return Process(
         public=Edge(api, slot=settings.slot, allowed_hosts=settings.allowed_hosts),
-        private=private_application(health, database),
+        private=private_application(health, probe),
         api=api,
         health=health,
         database=database,
@@ -157,12 +159,22 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(app: ASGIApp, port: int, trusted: tuple[str, ...]) -> _Server:
+def _listen(variable: str, port: int) -> socket.socket:
+    """Raises StartError if the port is taken."""
+    try:
+        # Inside a container; its networks decide who reaches it.
+        return socket.create_server(("0.0.0.0", port), backlog=2048)  # noqa: S104
+    except OSError as error:
+        raise StartError(
+            f"{variable} {port} cannot be listened on: {error.strerror}",
+            remedy="free the port or choose another",
+        ) from error
+
+
+def _server(app: ASGIApp, trusted: tuple[str, ...]) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
-            host="0.0.0.0",  # noqa: S104 - inside a container; networks decide who reaches it
-            port=port,
             loop="none",
             http="httptools",
             ws="none",
@@ -195,13 +207,17 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    servers = (
-        _server(process.public, settings.port, settings.trusted_proxies),
-        _server(process.private, settings.private_port, ()),
+    listeners = (
+        _listen("GAD_PORT", settings.port),
+        _listen("GAD_PRIVATE_PORT", settings.private_port),
     )
+    servers = (_server(process.public, settings.trusted_proxies), _server(process.private, ()))
     metrics.REGISTRY.register(metrics.PoolConnections(process.database.connections))
     async with _background():
-        tasks = [asyncio.create_task(server.serve()) for server in servers]
+        tasks = [
+            asyncio.create_task(server.serve(sockets=[listener]))
+            for server, listener in zip(servers, listeners, strict=True)
+        ]
         log.info("started", extra={"fields": {"version": __version__, "port": settings.port}})
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -212,13 +228,10 @@ async def serve(settings: Settings) -> None:
         for server in servers:
             server.should_exit = True
         stopped.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-        await process.close()
-    if any(isinstance(each, SystemExit) for each in ended):
-        raise StartError(
-            f"GAD_PORT {settings.port} or GAD_PRIVATE_PORT {settings.private_port} cannot be listened on",
-            remedy="free the port or choose another",
-        )
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            await process.close()
     log.info("stopped")
 
 

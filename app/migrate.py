@@ -50,7 +50,9 @@ def head() -> str:
     return found
 
 
-async def _run(url: str, work: Callable[[Connection], str]) -> str:
+async def run(url: str, work: Callable[[Connection], str]) -> str:
+    """Do `work` on one connection. Raises StartError if there is none to be had."""
+
     async def connect() -> asyncpg.Connection[asyncpg.Record]:
         return await asyncpg.connect(url, timeout=10, server_settings={"application_name": "gad-migrate"})
 
@@ -65,10 +67,12 @@ async def _run(url: str, work: Callable[[Connection], str]) -> str:
             f"GAD_MIGRATION_URL: PostgreSQL does not answer ({type(error).__name__})",
             remedy="start PostgreSQL, or correct host and port",
         ) from error
-    except asyncpg.InvalidAuthorizationSpecificationError as error:
-        raise StartError(
-            "GAD_MIGRATION_URL: PostgreSQL refuses its user or password", remedy="correct the secret"
-        ) from error
+    except DBAPIError as error:
+        if str(getattr(error.orig, "sqlstate", "")).startswith("28"):  # invalid authorization
+            raise StartError(
+                "GAD_MIGRATION_URL: PostgreSQL refuses its user or password", remedy="correct the secret"
+            ) from error
+        raise
     finally:
         await engine.dispose()
 
@@ -146,7 +150,7 @@ def main(arguments: list[str]) -> int:
             print(error, file=sys.stderr)
             return 2
         logs.configure("WARNING")
-        print(asyncio.run(_run(settings.migration_url.get_secret_value(), COMMANDS[chosen])))
+        print(asyncio.run(run(settings.migration_url.get_secret_value(), COMMANDS[chosen])))
     except Different as difference:
         print(difference)
         return DIFFERENT

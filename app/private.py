@@ -9,22 +9,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app import metrics
-from app.db import Database
-from app.errors import Unavailable
-from app.health.checks import Health
+from app.health.checks import PROBE_ERRORS, DatabaseProbe, Health
 from app.officer import repository as officers
 from app.officer.models import Availability
 
 
-def application(health: Health, database: Database) -> Starlette:
+def application(health: Health, probe: DatabaseProbe) -> Starlette:
     """What listens on the private port."""
 
     async def show_metrics(_request: Request) -> Response:
         try:
-            found = await officers.counts(database)
-        except Unavailable:
-            found = None  # the last numbers stay; gad_db_errors_total tells why
-        if found is not None:
+            # On the probe's connection: a scrape must not wait behind requests, nor they behind it.
+            found = {row["availability"]: row["n"] for row in await probe.ask(officers.COUNTS)}
+        except PROBE_ERRORS:
+            pass  # the last numbers stay; the readiness of the slot tells why
+        else:
             for each in Availability:
                 metrics.officers.labels(each.value).set(found.get(each.value, 0))
         return Response(metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE})

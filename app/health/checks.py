@@ -19,6 +19,8 @@ from app.rotation import Rotation
 PROBE_S = 1.0  # under the proxy's own 2 s, so that it reads our reason instead of a timeout
 DEEP_CACHED_S = 5.0  # product contract, section 11
 
+PROBE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
 State = Literal["ready", "degraded", "unready"]
 Check = dict[str, object]
 
@@ -40,8 +42,8 @@ class DatabaseProbe:
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._lock = asyncio.Lock()
 
-    async def ask(self, sql: str) -> asyncpg.Record | None:
-        """The first row. Raises OSError, TimeoutError or asyncpg's errors; the connection is then dropped."""
+    async def ask(self, sql: str) -> list[asyncpg.Record]:
+        """The rows. Raises one of PROBE_ERRORS; the connection is then dropped."""
         async with self._lock:
             try:
                 async with asyncio.timeout(PROBE_S):
@@ -49,7 +51,7 @@ class DatabaseProbe:
                         self._connection = await asyncpg.connect(
                             self._url, timeout=PROBE_S, server_settings={"application_name": self._name}
                         )
-                    return await self._connection.fetchrow(sql)
+                    return await self._connection.fetch(sql)
             except BaseException:
                 self._drop()
                 raise
@@ -123,16 +125,16 @@ class Health:
     async def _ask_schema(self) -> dict[str, Check]:
         asked = self._clock()
         try:
-            row = await self._probe.ask("SELECT ordinal, min_ordinal FROM schema_info")
+            rows = await self._probe.ask("SELECT ordinal, min_ordinal FROM schema_info")
         except asyncpg.UndefinedTableError:
-            row = None  # up, but nothing was ever migrated
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            rows = []  # up, but nothing was ever migrated
+        except PROBE_ERRORS as error:
             reason = type(error).__name__
             return {"database": {"ok": False, "reason": reason}, "schema": {"ok": False, "code": ORDINAL}}
         known: Check = {"ok": True, "ms": round(1000 * (self._clock() - asked), 1)}
-        if row is None:
+        if not rows:
             return {"database": known, "schema": {"ok": False, "code": ORDINAL, "ordinal": None}}
-        ordinal, least = int(row["ordinal"]), int(row["min_ordinal"])
+        ordinal, least = int(rows[0]["ordinal"]), int(rows[0]["min_ordinal"])
         fits = least <= ORDINAL <= ordinal
         return {
             "database": known,
@@ -150,12 +152,12 @@ class Health:
             "event_loop_lag_s": round(metrics.current_lag(), 4),
         }
         if report.checks["database"]["ok"]:
-            row = await self._probe.ask(
+            rows = await self._probe.ask(
                 "SELECT current_setting('server_version') AS postgresql,"
                 " (SELECT extversion FROM pg_extension WHERE extname = 'postgis') AS postgis,"
                 " pg_is_in_recovery() AS recovering"
             )
-            found["versions"] = dict(row) if row is not None else {}
+            found["versions"] = dict(rows[0])
         return found
 
     async def close(self) -> None:

@@ -32,7 +32,7 @@ _NEXT_PAGE = Read(
         " ORDER BY o.id LIMIT CAST(:rows AS bigint)"
     )
 )
-_COUNTS = Read(text("SELECT availability, count(*) AS n FROM officers WHERE deleted_at IS NULL GROUP BY 1"))
+COUNTS = "SELECT availability, count(*) AS n FROM officers WHERE deleted_at IS NULL GROUP BY availability"
 
 # The index orders by distance on a sphere, up to 0.6 % off the spheroid's: a few more candidates than
 # wanted are taken in its order and ranked anew. Their number is a literal, as with a parameter the planner
@@ -87,8 +87,3 @@ async def nearest(
     """Up to `rows` officers within `max_m` metres, nearest first, with `distance_m`."""
     read = next(read for candidates, read in _NEAREST.items() if candidates >= rows + SPARE)
     return await database.rows(read, lat=lat, lon=lon, max_m=max_m, rows=rows)
-
-
-async def counts(database: Database) -> dict[str, int]:
-    """Live officers by availability."""
-    return {row["availability"]: row["n"] for row in await database.rows(_COUNTS)}

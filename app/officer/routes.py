@@ -68,14 +68,13 @@ async def read_one(officer_id: UUID, caller: Authorized, database: Db) -> Respon
     response_model=OfficerRead,
     responses={**problems(401, 403, 409, 413, 422, 503), **CREATED},
 )
-async def create(body: OfficerCreate, caller: Authorized, database: Db, vault: Keys) -> Response:
+async def create(body: OfficerCreate, database: Db, vault: Keys) -> Response:
     """A new officer, of a known person or together with a new one."""
     person = await prepare(body.person) if body.person is not None else None
     async with database.transaction() as session:
-        officer = await service.create_officer(
+        answer = await service.create_officer(
             OfficerRepository(session), UserRepository(session), vault, body, person
         )
-    answer = await service.read_officer(database, officer.uuid, caller)
-    made = _json(answer, ETag=f'"{answer["version"]}"', Location=f"{PREFIX}/{officer.uuid}")
+    made = _json(answer, ETag=f'"{answer["version"]}"', Location=f"{PREFIX}/{answer['uuid']}")
     made.status_code = 201
     return made

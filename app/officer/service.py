@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
-import asyncpg
 from geoalchemy2 import WKTElement
 from sqlalchemy.exc import IntegrityError
 
@@ -17,9 +17,18 @@ from app.officer.models import Availability, Officer
 from app.officer.repository import OfficerRepository
 from app.officer.schemas import OfficerCreate, PositionIn
 from app.policy import Caller
+from app.user.models import User
 from app.user.repository import UserRepository
 from app.user.service import NewUser, create_user
 from app.user.vault import Vault
+
+
+class Row(Protocol):
+    """Columns as `app.officer.repository` names them: the driver's record, or made here."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """The column's value."""
+
 
 _CONFLICTS = {
     "officers_internal_code_key": Code.INTERNAL_CODE_TAKEN,
@@ -38,28 +47,25 @@ async def create_officer(
     vault: Vault,
     body: OfficerCreate,
     person: NewUser | None,
-) -> Officer:
-    """Insert an officer, and first the person if it is a new one; does not commit.
+) -> dict[str, object]:
+    """Insert an officer, and first the person if it is a new one; does not commit. Answers the new officer.
 
     Raises Problem: unknown_user, internal_code_taken, user_is_officer, email_taken, dni_taken.
     """
-    if person is not None:
-        user_id = (await create_user(users, vault, person)).id
-    else:
-        found = await users.id_of(body.user_id) if body.user_id is not None else None
-        if found is None:
-            raise Problem(Code.UNKNOWN_USER)
-        user_id = found
+    user = (
+        await create_user(users, vault, person) if person is not None else await _known(users, body.user_id)
+    )
+    position = body.position
     officer = Officer(
         uuid=uuid4(),
-        user_id=user_id,
+        user_id=user.id,
         internal_code=body.internal_code,
         rank=body.rank,
         unit=body.unit,
         specialty=body.specialty,
         availability=Availability.AVAILABLE.value,
-        last_position=_point(body.position) if body.position is not None else None,
-        position_at=body.position.at if body.position is not None else None,
+        last_position=_point(position) if position is not None else None,
+        position_at=position.at if position is not None else None,
     )
     try:
         await officers.add(officer)
@@ -68,7 +74,33 @@ async def create_officer(
         if code is None:
             raise
         raise Problem(code) from None
-    return officer
+    # Not read again: everything is known here, and a read would need a connection once more.
+    return as_answer(
+        {name: getattr(officer, name) for name in _OWN}
+        | {"user_id": user.uuid, "first_name": user.first_name, "last_name": user.last_name}
+        | ({"lat": position.lat, "lon": position.lon} if position is not None else {})
+    )
+
+
+_OWN = (
+    "uuid",
+    "internal_code",
+    "rank",
+    "unit",
+    "specialty",
+    "availability",
+    "position_at",
+    "created_at",
+    "updated_at",
+    "version",
+)
+
+
+async def _known(users: UserRepository, uuid: UUID | None) -> User:
+    user = await users.live(uuid) if uuid is not None else None
+    if user is None:
+        raise Problem(Code.UNKNOWN_USER)
+    return user
 
 
 async def read_officer(database: Database, uuid: UUID, caller: Caller) -> dict[str, object]:
@@ -97,7 +129,7 @@ async def find_nearest(
     return {"items": [{**as_answer(row), "distance_m": round(row["distance_m"], 2)} for row in rows]}
 
 
-def as_answer(row: asyncpg.Record) -> dict[str, object]:
+def as_answer(row: Row) -> dict[str, object]:
     """A row as `OfficerRead` shows it; plain, as the hot reads skip the model."""
     position = None
     if row["position_at"] is not None:

@@ -51,11 +51,9 @@ class UserRepository:
         await self.session.flush()
         self.session.add(SubjectKey(user_id=user.id, wrapped_dek=wrapped_dek))
 
-    async def id_of(self, uuid: UUID) -> int | None:
-        """The row id of a live person."""
-        found = await self.session.execute(
-            select(User.id).where(User.uuid == uuid, User.deleted_at.is_(None))
-        )
+    async def live(self, uuid: UUID) -> User | None:
+        """A live person."""
+        found = await self.session.execute(select(User).where(User.uuid == uuid, User.deleted_at.is_(None)))
         return found.scalar_one_or_none()
 
 

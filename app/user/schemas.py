@@ -23,8 +23,8 @@ EXAMPLE: dict[str, JsonValue] = {
 
 Dni = Annotated[
     str,
-    AfterValidator(str.upper),
     Field(pattern=r"^[0-9A-Za-z]{6,20}$", description="Document number: letters and digits."),
+    AfterValidator(str.upper),
 ]
 Phone = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{7,14}$", description="E.164.")]
 NewPassword = Annotated[SecretStr, Field(min_length=12, max_length=128)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,15 +11,26 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from bodies import HOST, ORIGIN, bearer
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from stores import Stores, running_stores
 
 from app import migrate
 from app.main import Process, build
 from app.settings import Settings
-from app.user.models import Level
 
-HOST = "gad.example"
-ORIGIN = "https://gad.example"
+# Deadlines would time the machine, not the code; random seeds would make a failure unrepeatable.
+hypothesis_settings.register_profile(
+    "gad", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+hypothesis_settings.load_profile("gad")
+
+
+def run_migrate(stores: Stores, database: str, command: str) -> str:
+    """What `python -m app.migrate` prints, run in this process."""
+    work = migrate.COMMANDS[command]
+    return asyncio.run(migrate.run(stores.dsn("gad_owner", database), work))
 
 
 @pytest.fixture(scope="session")
@@ -34,17 +46,9 @@ def stores() -> Iterator[Stores]:
         yield found
 
 
-def run_migrate(stores: Stores, database: str, command: str) -> str:
-    """What `python -m app.migrate` prints, run in this process."""
-    import asyncio  # noqa: PLC0415
-
-    work = migrate.COMMANDS[command]
-    return asyncio.run(migrate._run(stores.dsn("gad_owner", database), work))
-
-
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_database(stores: Stores) -> Iterator[Callable[[str], str]]:
-    """Makes databases from a template (gad_empty, gad_head); they go at the end of the test."""
+    """Makes databases from a template (gad_empty, gad_head); they go at the end of the run."""
     made: list[str] = []
 
     def make(template: str) -> str:
@@ -58,6 +62,7 @@ def new_database(stores: Stores) -> Iterator[Callable[[str], str]]:
 
 
 def settings_for(stores: Stores, **changes: object) -> Settings:
+    """What a process of the tests is told."""
     values: dict[str, object] = {
         "env": "test",
         "database_url": stores.dsn(),
@@ -70,6 +75,7 @@ def settings_for(stores: Stores, **changes: object) -> Settings:
         "jwt_audience": "gad-test",
         "allowed_hosts": (HOST,),
         "allowed_origins": (ORIGIN,),
+        "slot": "blue",
         **changes,
     }
     return Settings(**values)  # type: ignore[arg-type]
@@ -87,27 +93,18 @@ async def process(settings: Settings) -> AsyncIterator[Process]:
     await made.close()
 
 
-def client_of(process: Process) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app=process.public, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url=f"https://{HOST}")
-
-
 @pytest.fixture
 async def client(process: Process) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(process) as made:
+    transport = httpx.ASGITransport(app=process.public, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=f"https://{HOST}") as made:
         yield made
 
 
-def bearer(process: Process, level: int, user: UUID | None = None) -> dict[str, str]:
-    token = process.api.state.tokens.issue(user or uuid4(), Level(level), session=uuid4())
-    return {"Authorization": f"Bearer {token}"}
-
-
 @pytest.fixture
-def token(process: Process) -> Token:
+def token(process: Process) -> Callable[..., dict[str, str]]:
     """Headers of a caller of a level, of a person if given."""
 
     def make(level: int, user: UUID | None = None) -> dict[str, str]:
-        return bearer(process, level, user)
+        return bearer(process, level, user or uuid4())
 
     return make

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import docker
@@ -76,6 +77,11 @@ class Stores:
                 await connection.close()
 
         asyncio.run(run())
+
+    def stamp(self, table: str, column: str, uuid: str) -> None:
+        """Set a moment of one row of `gad` to now, as parts of the product do that are not built yet."""
+        statement = f"UPDATE {table} SET {column} = now() WHERE uuid = '{UUID(uuid)}'"  # noqa: S608
+        self.execute(statement, database="gad")
 
     def postgres_answers(self) -> bool:
         with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):

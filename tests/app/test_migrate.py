@@ -1,0 +1,184 @@
+"""The chain of migrations: from empty to head, once, by one migrator at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import asyncpg
+import pytest
+from alembic.script import ScriptDirectory
+from conftest import run_migrate
+from served import environment, run
+from stores import Stores
+
+from app import migrate
+from app.errors import StartError
+from app.migrations import ORDINAL
+from app.officer.models import Availability
+from app.user.models import Level
+
+
+def fetch(stores: Stores, database: str, sql: str, role: str = "gad_app") -> list[tuple[object, ...]]:
+    async def ask() -> list[tuple[object, ...]]:
+        connection = await asyncpg.connect(stores.dsn(role, database))
+        try:
+            return [tuple(row) for row in await connection.fetch(sql)]
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
+
+
+def test_from_empty_to_head_and_again(stores: Stores, new_database: Callable[[str], str]) -> None:
+    name = new_database("gad_empty")
+    head = migrate.head()
+    assert run_migrate(stores, name, "current") == f"schema is at base, this code is at {head}"
+    with pytest.raises(migrate.Different, match="at base"):
+        run_migrate(stores, name, "check")
+
+    assert run_migrate(stores, name, "upgrade") == f"schema was at base, is at {head}"
+    assert run_migrate(stores, name, "upgrade") == f"schema was at {head}, is at {head}"
+
+    assert run_migrate(stores, name, "current") == f"schema is at {head} (head)"
+    assert run_migrate(stores, name, "check") == f"schema is at {head} (head) and equals the models"
+    # Asked as the application: it may read what the owner made.
+    assert fetch(stores, name, "SELECT ordinal >= min_ordinal, ordinal FROM schema_info") == [(True, ORDINAL)]
+
+
+def test_the_chain_is_linear_and_its_ordinals_are_its_numbers() -> None:
+    revisions = list(ScriptDirectory.from_config(migrate.config()).walk_revisions())
+    assert [revision.revision for revision in revisions] == [f"{n:04d}" for n in range(ORDINAL, 0, -1)]
+    for revision in revisions:
+        text = Path(revision.path).read_text()
+        assert re.search(rf"ordinal = {int(revision.revision)}\b|VALUES \({int(revision.revision)},", text)
+        assert not hasattr(revision.module, "downgrade"), "a schema is never rolled back"
+
+
+def test_check_names_a_difference(stores: Stores, new_database: Callable[[str], str]) -> None:
+    name = new_database("gad_head")
+    stores.execute("ALTER TABLE officers ADD COLUMN nickname text", database=name)
+    with pytest.raises(migrate.Different, match="nickname"):
+        run_migrate(stores, name, "check")
+
+
+def test_two_migrators_at_once_both_succeed(stores: Stores, new_database: Callable[[str], str]) -> None:
+    name = new_database("gad_empty")
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: run_migrate(stores, name, "upgrade"), range(2)))
+    head = migrate.head()
+    assert sorted(answers) == [f"schema was at {head}, is at {head}", f"schema was at base, is at {head}"]
+
+
+def test_a_held_lock_is_named_and_does_not_block_readers(
+    stores: Stores, new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = new_database("gad_head")
+    stores.execute("UPDATE alembic_version SET version_num = '0001'", "DROP TABLE officers", database=name)
+    monkeypatch.setattr(migrate, "LOCK_S", 0.2)
+
+    async def blocked() -> None:
+        holder = await asyncpg.connect(stores.dsn("postgres", name))
+        try:
+            async with holder.transaction():
+                await holder.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+                await migrate.run(stores.dsn("gad_owner", name), migrate.upgrade)
+        finally:
+            await holder.close()
+
+    with pytest.raises(StartError, match="a lock was not free"):
+        asyncio.run(blocked())
+
+
+@pytest.mark.parametrize(
+    ("constraint", "values"),
+    [
+        ("users_level_check", [str(level.value) for level in Level]),
+        ("officers_availability_check", [each.value for each in Availability]),
+    ],
+)
+def test_checks_hold_exactly_the_values_of_the_enum(
+    stores: Stores, constraint: str, values: list[str]
+) -> None:
+    sql = f"SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = '{constraint}'"  # noqa: S608
+    (definition,) = fetch(stores, "gad", sql)[0]
+    assert re.findall(r"\b(\d+|[a-z_]+)\b(?='|,|\])", str(definition).replace("::text", "")) == values
+
+
+@pytest.mark.parametrize(
+    ("column", "table"),
+    [("email", "users"), ("dni_hmac", "users"), ("telegram_id", "users"), ("user_id", "officers")],
+)
+def test_uniqueness_is_among_live_rows(stores: Stores, column: str, table: str) -> None:
+    sql = f"SELECT indexdef FROM pg_indexes WHERE indexname = '{table}_{column}_key'"  # noqa: S608
+    (definition,) = fetch(stores, "gad", sql)[0]
+    assert "UNIQUE" in str(definition)
+    assert str(definition).endswith("WHERE (deleted_at IS NULL)")
+
+
+def test_a_position_comes_with_its_moment(stores: Stores, new_database: Callable[[str], str]) -> None:
+    name = new_database("gad_head")
+    person = (
+        "INSERT INTO users (email, first_name, last_name, level, password_hash, dni_enc)"
+        " VALUES ('a@b.example', 'A', 'B', 1, '!', '')"
+    )
+    half = (
+        "INSERT INTO officers (user_id, internal_code, last_position)"
+        " SELECT id, 'X', 'POINT(0 0)'::geography FROM users"
+    )
+    with pytest.raises(asyncpg.CheckViolationError, match="officers_position_check"):
+        stores.execute(person, half, database=name)
+
+
+def test_the_application_may_not_change_the_schema(stores: Stores) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        fetch(stores, "gad", "ALTER TABLE users ADD COLUMN x int")
+
+
+def test_the_command_takes_its_url_from_a_file(stores: Stores, tmp_path: Path) -> None:
+    url = tmp_path / "migration_url"
+    url.write_text(stores.dsn("gad_owner") + "\n")
+    env = {**environment(stores, tmp_path), "GAD_MIGRATION_URL_FILE": str(url)}
+    for command in ("upgrade", "current", "check"):
+        done = run("migrate", command, env=env)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert migrate.head() in done.stdout
+
+
+def test_check_exits_3_on_a_difference(
+    stores: Stores, tmp_path: Path, new_database: Callable[[str], str]
+) -> None:
+    env = {
+        **environment(stores, tmp_path),
+        "GAD_MIGRATION_URL": stores.dsn("gad_owner", new_database("gad_empty")),
+    }
+    assert run("migrate", "check", env=env).returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "fact", "code"),
+    [
+        ("postgresql://gad_owner:wrong-password@{host}/gad", "refuses its user or password", 1),
+        ("postgresql://gad_owner:secret-word@127.0.0.1:1/gad", "does not answer", 1),
+        ("mysql://gad_owner:secret-word@127.0.0.1/gad", "must start with postgresql://", 2),
+    ],
+)
+def test_a_wrong_url_is_one_sentence_without_the_password(
+    stores: Stores, tmp_path: Path, url: str, fact: str, code: int
+) -> None:
+    target = url.format(host=f"127.0.0.1:{stores.postgres_port}")
+    done = run("migrate", "upgrade", env={**environment(stores, tmp_path), "GAD_MIGRATION_URL": target})
+    assert done.returncode == code
+    assert fact in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    assert "password" not in done.stderr.replace("user or password", "")
+    assert "secret-word" not in done.stderr + done.stdout
+
+
+def test_sql_needs_no_database(tmp_path: Path, stores: Stores) -> None:
+    done = run("migrate", "sql", env=environment(stores, tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "CREATE TABLE officers" in done.stdout
