@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import groupby
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +15,8 @@ DETAIL_LINES = 6
 
 def render(report: Report, *, every_check: bool = False) -> RenderableType:
     """The whole report; `every_check` lists each check, not only their number."""
-    parts: list[RenderableType] = [_failure(group) for group in _alike(report.failures)]
+    parts: list[RenderableType] = [_prevented(report, group) for group in _by_cause(report.failures)]
+    parts += [_failure(check) for check in report.failures if check.outcome == "failed"]
     if report.checks:
         parts.append(_subjects(report, every_check=every_check))
     return Group(*parts)
@@ -32,26 +32,41 @@ def verdict(report: Report) -> str:
     return f"as declared: all {total} checks of stack {report.stack} passed in {report.seconds:.1f} s"
 
 
-def _alike(failures: tuple[Check, ...]) -> list[tuple[Check, ...]]:
-    """Failures of one subject that say the same thing belong together: one cause, one place."""
-    groups: dict[tuple[str, str, str], list[Check]] = {}
+def _by_cause(failures: tuple[Check, ...]) -> list[list[Check]]:
+    """Checks that could not be made, by what prevented them: one cause is told once."""
+    causes: dict[str, list[Check]] = {}
     for check in failures:
-        # A failed check speaks for itself; one that could not be made only repeats why.
-        key = (check.subject, check.detail, check.check if check.outcome == "failed" else "")
-        groups.setdefault(key, []).append(check)
-    return [tuple(group) for group in groups.values()]
+        if check.outcome != "failed":
+            causes.setdefault(check.detail, []).append(check)
+    return list(causes.values())
 
 
-def _failure(group: tuple[Check, ...]) -> RenderableType:
-    first = group[0]
-    what = first.check if len(group) == 1 else f"{len(group)} checks could not be made"
-    lines = first.detail.splitlines() or ["no detail"]
-    shown = lines[:DETAIL_LINES] + (["…"] if len(lines) > DETAIL_LINES else [])
-    heading = Text.assemble((f"{first.outcome} ", "bold red"), (first.subject, "bold"), f"  {what}")
-    remedy = Text.assemble(("remedy: ", "bold"), first.remedy)
-    return Padding(
-        Group(heading, Padding(Text("\n".join(shown), style="dim"), (0, 0, 0, 2)), remedy), (0, 0, 1, 0)
+def _prevented(report: Report, group: list[Check]) -> Text:
+    subjects = ", ".join(sorted({check.subject for check in group}))
+    return Text.assemble(
+        ("not checked ", "bold red"),
+        (_shortened(group[0].detail), "bold"),
+        f"\n  {len(group)} checks of {subjects} could not be made\n",
+        ("remedy: ", "bold"),
+        f"bring it up with `gad up {report.stack}`, and verify again\n",
     )
+
+
+def _failure(check: Check) -> Text:
+    detail = "".join(f"  {line}\n" for line in _shortened(check.detail).splitlines())
+    return Text.assemble(
+        ("failed ", "bold red"),
+        (check.subject, "bold"),
+        f"  {check.check}\n",
+        (detail, "dim"),
+        ("remedy: ", "bold"),
+        f"{check.remedy}\n",
+    )
+
+
+def _shortened(detail: str) -> str:
+    lines = detail.splitlines() or ["no detail"]
+    return "\n".join(lines[:DETAIL_LINES] + (["…"] if len(lines) > DETAIL_LINES else []))
 
 
 def _subjects(report: Report, *, every_check: bool) -> Table:
@@ -59,18 +74,16 @@ def _subjects(report: Report, *, every_check: bool) -> Table:
     table.add_column("subject", no_wrap=True)
     table.add_column("passed", justify="right", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
-    table.add_column("check" if every_check else "failed")
+    if every_check:
+        table.add_column("check")
     ordered = sorted(report.checks, key=lambda check: check.subject)
     for subject, group in groupby(ordered, key=lambda check: check.subject):
         checks = list(group)
         passed = sum(check.outcome == "passed" for check in checks)
-        style = "green" if passed == len(checks) else "red"
-        failed = [check.check for check in checks if check.outcome != "passed"]
+        style = "green" if passed == len(checks) else "bold red"
+        seconds = f"{sum(check.seconds for check in checks):.1f}"
         table.add_row(
-            subject,
-            Text(f"{passed}/{len(checks)}", style=style),
-            f"{sum(check.seconds for check in checks):.1f}",
-            "" if every_check else Text("\n".join(dict.fromkeys(failed)), style="red"),
+            Text(subject, style="" if passed else style), Text(f"{passed}/{len(checks)}", style), seconds
         )
         for check in checks if every_check else []:
             mark = Text(check.outcome, style="green" if check.outcome == "passed" else "red")

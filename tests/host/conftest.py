@@ -116,11 +116,22 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep of a failure what it says, without source lines and without any secret's value."""
     report = yield
-    if report.failed:
-        crash = getattr(report.longrepr, "reprcrash", None)
-        message = str(report.longrepr if crash is None else crash.message)
-        report.longrepr = stack_of(item.config).redact(message)
+    if report.failed and call.excinfo is not None:
+        message = stack_of(item.config).redact(_said(call.excinfo.value))
+        # A fixture that gives up says why nothing could be compared: no verdict on the check itself.
+        is_prevented = isinstance(call.excinfo.value, pytest.fail.Exception)
+        report.longrepr = f"{NOT_CHECKED}{message}" if is_prevented else message
     return report
+
+
+NOT_CHECKED = "not checked: "
+NOISE = re.compile(r"\s*(\+  where .*|Use -v to get more diff|Full diff:|$)")
+
+
+def _said(error: BaseException) -> str:
+    """What an exception says, without its own name where that says nothing, and without pytest's advice."""
+    text = str(error) if isinstance(error, (AssertionError, pytest.fail.Exception)) else repr(error)
+    return "\n".join(line for line in text.splitlines() if not NOISE.match(line)) or type(error).__name__
 
 
 @pytest.fixture(scope="session")

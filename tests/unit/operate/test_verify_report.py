@@ -23,7 +23,7 @@ JUNIT = b"""<?xml version="1.0" encoding="utf-8"?>
 <testcase classname="test_container" name="test_cpu[redis]" time="0.001"><properties>
   <property name="subject" value="redis"/><property name="check" value="CPU is limited"/>
   <property name="remedy" value="`gad up`"/></properties>
-  <error message="failed on setup with &quot;does not exist&quot;">does not exist</error></testcase>
+  <error message="failed on setup">not checked: redis does not exist</error></testcase>
 <testcase classname="test_http" name="test_zstd" time="0.000"><properties>
   <property name="subject" value="http"/><property name="check" value="zstd"/></properties>
   <skipped type="pytest.skip" message="no client">no client</skipped></testcase>
@@ -51,7 +51,7 @@ def test_every_outcome_is_read() -> None:
     assert [(c.subject, c.check, c.outcome, c.detail, c.seconds) for c in parse_junit(JUNIT)] == [
         ("tls", "The chain is trusted", "passed", "", 0.25),
         ("redis", "Memory is limited", "failed", "assert 64 == 128\n  At index 0 diff", 0.01),
-        ("redis", "CPU is limited", "error", "does not exist", 0.001),
+        ("redis", "CPU is limited", "error", "redis does not exist", 0.001),
         ("http", "zstd", "skipped", "no client", 0.0),
     ]
 
@@ -96,21 +96,28 @@ def test_failures_come_first_with_their_remedy() -> None:
         "  assert 64 == 128\n"
         "remedy: mend memory\n"
         "\n"
-        "subject  passed  seconds  failed\n"
+        "subject  passed  seconds\n"
         "http        1/1      0.2\n"
-        "redis       0/1      0.2  memory"
+        "redis       0/1      0.2"
     )
 
 
-def test_checks_that_one_cause_prevented_are_told_once() -> None:
+def test_what_one_cause_prevented_is_told_once_and_first() -> None:
     gone = "container gad-dev-redis does not exist"
-    made = report(*(check("redis", name, "error", gone) for name in ("a", "b", "c")))
-    assert shown(made).splitlines()[:4] == [
-        "error redis  3 checks could not be made",
-        f"  {gone}",
-        "remedy: mend a",
+    prevented = [check(subject, name, "error", gone) for subject in ("redis", "ports") for name in ("a", "b")]
+    made = report(check("http", "ready", "failed", "assert 503 == 200"), *prevented)
+    assert shown(made).splitlines()[:5] == [
+        f"not checked {gone}",
+        "  4 checks of ports, redis could not be made",
+        "remedy: bring it up with `gad up dev`, and verify again",
         "",
+        "failed http  ready",
     ]
+
+
+def test_a_long_detail_is_cut() -> None:
+    made = report(check("redis", "env", "failed", "\n".join("abcdefgh")))
+    assert shown(made).splitlines()[1:8] == ["  a", "  b", "  c", "  d", "  e", "  f", "  …"]
 
 
 def test_every_check_can_be_listed() -> None:
