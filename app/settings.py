@@ -256,7 +256,8 @@ def _refuse_unknown(variables: Iterable[str]) -> None:
     known = known_variables()
     for variable in sorted(variables):
         if variable.upper().startswith(PREFIX) and variable.upper() not in known:
-            near = difflib.get_close_matches(variable.upper(), sorted(known), n=1)
+            bare = sorted(name.removeprefix(PREFIX) for name in known)  # the prefix would make all alike
+            near = difflib.get_close_matches(variable.upper().removeprefix(PREFIX), bare, n=1)
             raise StartError(
                 f"{variable} is not a setting of this program",
                 remedy=f"did you mean {near[0]}?"

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+
+from app.auth.tokens import CACHED, CACHED_S, LEEWAY_S, LIFETIME_S, Principal, TokenRefused, Tokens
+from app.user.models import Level
+
+USER, SESSION = UUID(int=1), UUID(int=2)
+ONE, TWO, THREE = ("first-key-" * 4, "second-key-" * 4, "third-key-" * 4)
+
+
+@dataclass
+class Clock:
+    now: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def tokens(clock: Clock, secret: str = ONE, previous: str | None = None) -> Tokens:
+    return Tokens(secret=secret, previous=previous, issuer="i", audience="a", now=clock)
+
+
+def test_an_issued_token_is_verified_until_it_expires() -> None:
+    clock = Clock()
+    both = tokens(clock)
+    token = both.issue(USER, Level.SUPERVISOR, session=SESSION)
+    assert both.verify(token) == Principal(USER, SESSION, Level.SUPERVISOR)
+    clock.now += LIFETIME_S + LEEWAY_S - 1
+    assert both.verify(token).level is Level.SUPERVISOR
+    clock.now += 1
+    with pytest.raises(TokenRefused, match="expired"):
+        both.verify(token)
+
+
+def test_a_cached_token_expires_too() -> None:
+    clock = Clock()
+    both = tokens(clock)
+    token = both.issue(USER, Level.OFFICER, session=SESSION)
+    clock.now += LIFETIME_S - CACHED_S + 4
+    both.verify(token)  # cached for less than CACHED_S now: its end is nearer
+    clock.now += LEEWAY_S + CACHED_S
+    with pytest.raises(TokenRefused, match="expired"):
+        both.verify(token)
+
+
+def test_keys_change_without_a_pause() -> None:
+    clock = Clock()
+    before, during, after = tokens(clock, ONE), tokens(clock, TWO, ONE), tokens(clock, THREE, TWO)
+    old = before.issue(USER, Level.OFFICER, session=SESSION)
+    new = during.issue(USER, Level.OFFICER, session=SESSION)
+    assert during.verify(old) == during.verify(new) == after.verify(new)
+    with pytest.raises(TokenRefused, match="claims"):
+        after.verify(old)
+
+
+def test_a_token_from_the_future_is_refused() -> None:
+    early, late = Clock(), Clock(Clock().now + 60)
+    token = tokens(late).issue(USER, Level.OFFICER, session=SESSION)
+    with pytest.raises(TokenRefused, match="claims"):
+        tokens(early).verify(token)
+
+
+def test_the_cache_is_bounded_and_holds_no_refused_token() -> None:
+    both = tokens(Clock())
+    for number in range(CACHED + 10):
+        both._verified[str(number)] = (0.0, Principal(USER, SESSION, Level.OFFICER))
+        both._verified.pop(str(number - CACHED), None)
+    with pytest.raises(TokenRefused, match="malformed"):
+        both.verify("x.y.z")
+    both.verify(both.issue(USER, Level.OFFICER, session=SESSION))
+    assert len(both._verified) == CACHED
+    assert "x.y.z" not in both._verified
