@@ -139,8 +139,9 @@ def test_another_stacks_proxy_may_not(listener: int, free: int) -> None:
     assert "gad-dev-2-proxy" in refusal(stack(https_port=listener, http_port=free), engine).fact
 
 
-def test_a_servers_ports_are_not_judged_from_here() -> None:
-    check(sample_settings(REMOTE), Engine())  # type: ignore[arg-type]
+def test_a_servers_ports_are_not_judged_from_here(listener: int) -> None:
+    remote = sample_settings({**REMOTE, "proxy.bind": "127.0.0.1", "proxy.https_port": listener})
+    check(remote, Engine())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
