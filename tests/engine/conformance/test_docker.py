@@ -139,6 +139,7 @@ def masked(value: Any, case: Case) -> Any:
         return [masked(each, case) for each in value]
     if not isinstance(value, str):
         return value
+    value = re.sub(rf"^{re.escape(case.name)}-[0-9a-f]{{7}}$", "$AUTONAME", value)
     known = {real: f"\0{index}\0" for index, real in enumerate(case.values.values())}
     for real, mark in known.items():
         value = value.replace(real, mark)
@@ -148,7 +149,6 @@ def masked(value: Any, case: Case) -> Any:
     value = re.sub(r"\bsha256:[0-9a-f]{64}", "sha256:<d>", value)
     value = re.sub(r"^[0-9a-f]{64}$", "<id64>", value)
     value = re.sub(r"^[0-9a-f]{12}$", "<id12>", value)
-    value = re.sub(rf"^{re.escape(case.name)}-[0-9a-f]{{7}}$", "$AUTONAME", value)
     for real, mark in known.items():
         value = value.replace(mark, real)
     return value
@@ -185,7 +185,6 @@ class Recorder:
                     "$FOLDER": str(folder),
                 },
             )
-        self.failure: dict[str, Run] = {}
 
     def record(self) -> None:
         """All groups; they share nothing and mostly wait, so they run side by side."""
@@ -220,7 +219,6 @@ class Recorder:
         self._keep("second", stack.preview(), cases)
         if group in ("edited", "tampered"):
             self._keep("refresh", stack.refresh("--parallel", "16"), cases)
-            self._keep("after_refresh", stack.preview(), cases)
         self._keep("destroy", stack.destroy("--parallel", "16", "--continue-on-error"), cases)
         for case in cases:
             case.facts["destroyed"] = self._look(case)
@@ -258,7 +256,7 @@ class Recorder:
         return container_facts(found, self.client.api.inspect_image(found["Image"]))
 
     def clean(self) -> None:
-        """Remove whatever a failed run left, and the folders of the engine's plugins with it."""
+        """Remove whatever a failed run left."""
         api = self.client.api
         names = {"name": f"^/?{self.prefix}-"}
         for container in api.containers(all=True, filters=names):
