@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from .properties import Archive, Asset, Properties, Unknown, Value
@@ -47,6 +47,19 @@ class Diff:
         """The top-level properties that force a replacement, sorted."""
         return tuple(sorted({top(path) for path in self.replaces}))
 
+    def ignoring(self, ignored: Iterable[str]) -> Diff:
+        """Without the paths at or below `ignored` (`ignoreChanges`), whatever made them differ.
+
+        The engine puts the old inputs back before it asks; a state that drifted differs all the same.
+        """
+        dropped = tuple(ignored)
+        kept = {path: kind for path, kind in self.paths.items() if not _is_under(path, dropped)}
+        return replace(self, paths=kept, replaces=self.replaces & {*kept})
+
+
+def _is_under(path: str, parents: tuple[str, ...]) -> bool:
+    return any(each in ("*", path) or path.startswith((f"{each}.", f"{each}[")) for each in parents)
+
 
 def top(path: str) -> str:
     """The top-level property of a path: `labels` of `labels[0].value`."""
@@ -64,9 +77,9 @@ def diff_properties(
     found: dict[str, Kind] = {}
     replaces: set[str] = set()
     for key, prop in sorted(properties.items()):
-        for path, kind, replace in _top(prop, key, change):
+        for path, kind, forces in _top(prop, key, change):
             found[path] = kind
-            if replace:
+            if forces:
                 replaces.add(path)
     return Diff(paths=found, replaces=frozenset(replaces), delete_before_replace=delete_before_replace)
 

@@ -195,7 +195,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         change = _change(old, state, new)
         call = self._circumstances(request.urn, secrets=old.secrets | new.secrets)
         with self._explained(context, request.urn):
-            diff = resource.diff(call, request.id, change)
+            diff = resource.diff(call, request.id, change).ignoring(request.ignoreChanges)
         some = provider_pb2.DiffResponse.DIFF_SOME if diff.paths else provider_pb2.DiffResponse.DIFF_NONE
         return provider_pb2.DiffResponse(
             changes=some,

@@ -105,6 +105,20 @@ def test_keys_are_top_level_and_sorted() -> None:
     assert found.paths["command"] is Kind.ADD
 
 
+@pytest.mark.parametrize(
+    ("ignored", "left"),
+    [
+        (["envs"], {"memory": "update"}),
+        (["envs[1]"], {"envs[0]": "update-replace", "memory": "update"}),
+        (["env", "mem"], {"envs[0]": "update-replace", "memory": "update"}),
+        (["*"], {}),
+    ],
+)
+def test_ignored_paths_do_not_differ(ignored: list[str], left: dict[str, str]) -> None:
+    found = diff({"envs": ["A=1"], "memory": 1}, {"envs": ["A=2"], "memory": 2})
+    assert kinds(found.ignoring(ignored)) == left
+
+
 def test_defaults_are_filled_in_and_named() -> None:
     checked = check_properties(TABLE, {"name": "a", "health": {"interval": "1s"}}, of="Thing")
     assert checked.problems == ()
