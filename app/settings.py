@@ -260,7 +260,7 @@ def _refuse_unknown(variables: Iterable[str]) -> None:
             near = difflib.get_close_matches(variable.upper().removeprefix(PREFIX), bare, n=1)
             raise StartError(
                 f"{variable} is not a setting of this program",
-                remedy=f"did you mean {near[0]}?"
+                remedy=f"did you mean {PREFIX}{near[0]}?"
                 if near
                 else "remove it, or look its name up in app/settings.py",
             )

@@ -1,0 +1,62 @@
+"""The demo district through the real API, over HTTP."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from rich.console import Console
+from served import environment, run, served
+from stores import Stores
+
+from infra.errors import GadError
+from infra.operate.demo import load
+
+EMAIL, PASSWORD = "jefe@distrito.example", "ocho caballos verdes"
+
+
+def test_a_district_is_loaded_once_and_found_by_distance(
+    stores: Stores, tmp_path: Path, new_database: Callable[[str], str]
+) -> None:
+    url = tmp_path / "url"
+    url.write_text(stores.dsn("gad_app", new_database("gad_head")))
+    env = environment(stores, tmp_path, GAD_DATABASE_URL_FILE=str(url))
+    made = run(
+        "admin",
+        "create",
+        "--email",
+        EMAIL,
+        "--first-name",
+        "Rosa",
+        "--last-name",
+        "Loor",
+        env=env,
+        stdin=PASSWORD,
+    )
+    assert made.returncode == 0, made.stderr
+    with served(env, tmp_path) as api:
+        base = str(api.public.base_url)
+
+        def again(count: int, password: str = PASSWORD) -> tuple[int, int]:
+            console = Console(file=io.StringIO())
+            done = load(base, None, email=EMAIL, password=lambda: password, count=count, console=console)
+            return done.created, done.present
+
+        assert again(120) == (120, 0)
+        assert again(150) == (30, 120)
+        assert again(150) == (0, 150)
+        with pytest.raises(GadError, match="was refused: 401 credentials_refused"):
+            again(1, "wrong")
+
+        token = api.public.post("/api/v1/auth/login", json={"email": EMAIL, "password": PASSWORD}).json()
+        near = api.public.get(
+            "/api/v1/officers/nearest",
+            params={"lat": -0.2042, "lon": -78.4903, "limit": 5},
+            headers={"Authorization": f"Bearer {token['access_token']}"},
+        )
+        assert near.status_code == httpx.codes.OK
+        assert len(near.json()["items"]) == 5
+        assert near.json()["items"][0]["distance_m"] < 3000
