@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -143,10 +144,13 @@ def build_images(
     selected = catalogue.select(names, group=group)
     if not fresh and (current := _current(catalogue, selected, root)):
         return current  # nobody has to wait for another build to learn that there is nothing to do
-    with locked(
-        root / ".gad" / "images.build.lock", lambda: reporter.say("another build is running: waiting")
+    with (
+        locked(
+            root / ".gad" / "images.build.lock", lambda: reporter.say("another build is running: waiting")
+        ),
+        closing(connect()) as client,
     ):
-        return _build_locked(root, reporter, catalogue, selected, fresh=fresh)
+        return _build_locked(client, root, reporter, catalogue, selected, fresh=fresh)
 
 
 def _current(catalogue: Catalogue, selected: list[Image], root: Path) -> list[LockedImage]:
@@ -160,10 +164,15 @@ def _current(catalogue: Catalogue, selected: list[Image], root: Path) -> list[Lo
 
 
 def _build_locked(
-    root: Path, reporter: Reporter, catalogue: Catalogue, selected: list[Image], *, fresh: bool
+    client: docker.DockerClient,
+    root: Path,
+    reporter: Reporter,
+    catalogue: Catalogue,
+    selected: list[Image],
+    *,
+    fresh: bool,
 ) -> list[LockedImage]:
     registry = local_registry()
-    client = connect()
     lock = read_lock(root)
     outdated = set(stale(catalogue, lock, root, registry))
     locally = lock.get("registry")

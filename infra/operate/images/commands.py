@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
@@ -35,11 +36,9 @@ def build_command(names: list[str] | None = None, group: str | None = None, refr
 def push_command(to: str, names: list[str] | None = None, group: str | None = None) -> None:
     """Push built images to another registry and record their digests there."""
     prefix = to.rstrip("/")
-    with reporting() as reporter:
-        entries = build_images(ROOT, reporter, names or (), group=_group(group))
-        client = connect()
-        published: list[LockedImage] = []
-        for entry in entries:
+    published: list[LockedImage] = []
+    with reporting() as reporter, closing(connect()) as client:
+        for entry in build_images(ROOT, reporter, names or (), group=_group(group)):
             digest = push(client, entry.image_id, f"{prefix}/{entry.name}", entry.input_hash[:16], reporter)
             published.append(entry.model_copy(update={"published": {**entry.published, prefix: digest}}))
             reporter.done(entry.name, digest)

@@ -18,14 +18,15 @@ def push(client: docker.DockerClient, image_id: str, repository: str, tag: str, 
     reporter.step(name, f"pushing to {repository}")
     with explained(f"pushing {name} to {repository}"):
         client.images.get(image_id).tag(repository, tag)
-        digest = None
-        for event in client.api.push(repository, tag=tag, stream=True, decode=True):
-            if "error" in event:
-                raise GadError(
-                    f"{repository} did not take the image: {event['error']}",
-                    remedy="check the name, `docker login` for that registry, and that it is reachable",
-                )
+        digest, refusal = None, ""
+        for event in client.api.push(repository, tag=tag, stream=True, decode=True):  # to the end, see recipe
+            refusal = refusal or str(event.get("error", ""))
             digest = event.get("aux", {}).get("Digest", digest)
+    if refusal:
+        raise GadError(
+            f"{repository} did not take the image: {refusal}",
+            remedy="check the name, `docker login` for that registry, and that it is reachable",
+        )
     if digest is None:
         raise GadError(
             f"{repository} named no digest for {tag}", remedy="push again; the registry's log says more"

@@ -6,6 +6,7 @@ import io
 import tarfile
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,10 +52,14 @@ def build(recipe: Recipe, reporter: Reporter, *, fresh: bool) -> EngineImage:
     Raises GadError with the last lines of the builder's output.
     """
     name = recipe.image.name
-    client = connect()  # of its own: builds run side by side
     began = time.monotonic()
     recipe.log.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile() as context, recipe.log.open("w") as log:
+    error = ""
+    with (
+        closing(connect()) as client,  # of its own: builds run side by side
+        tempfile.TemporaryFile() as context,
+        recipe.log.open("w") as log,
+    ):
         write_context(recipe.files, context)
         context.seek(0)
         with explained(f"building {name}"):
@@ -70,16 +75,16 @@ def build(recipe: Recipe, reporter: Reporter, *, fresh: bool) -> EngineImage:
                 forcerm=True,
                 decode=True,
             )
-            for event in output:
-                if "error" in event:
-                    log.write(f"{event['error']}\n")
-                    log.flush()
-                    raise _failure(recipe, str(event["error"]))
-                text = str(event.get("stream", ""))
+            for event in output:  # to the end, error or not: else the connection stays open
+                error = error or str(event.get("error", ""))
+                text = str(event.get("stream") or event.get("error", ""))
                 log.write(text)
                 if text.startswith("Step "):
                     reporter.step(name, text.strip()[:90])
-        built = client.images.get(recipe.tag)
+        if not error:
+            built = client.images.get(recipe.tag)
+    if error:
+        raise _failure(recipe, error)
     seconds = time.monotonic() - began
     reporter.done(name, f"built in {seconds:.1f} s, {built.attrs['Size'] / 1e6:.0f} MB")
     return built
