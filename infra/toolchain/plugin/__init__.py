@@ -26,6 +26,7 @@ with its errors. Anything else is a bug and is shown with its traceback. A wait 
 
 from __future__ import annotations
 
+from .check import check_properties
 from .diff import Change, Diff, Kind, diff_properties
 from .failure import Cancelled, InitFailed
 from .properties import UNKNOWN, Archive, Asset, Properties, Unknown, Value
@@ -34,7 +35,6 @@ from .schema import (
     Property,
     Schema,
     boolean,
-    check_properties,
     integer,
     listing,
     mapping,

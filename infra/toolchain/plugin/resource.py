@@ -8,10 +8,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from .check import check_properties
 from .diff import Change, Diff, diff_properties
 from .failure import Cancelled
 from .properties import UNKNOWN, Path, Properties, Value
-from .schema import DEFAULTS, Property, Schema, check_properties
+from .schema import DEFAULTS, Property, Schema
 
 Log = Callable[[str, str], None]
 

@@ -3,77 +3,32 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import NoReturn
 
 import grpc
-from google.protobuf import any_pb2, empty_pb2
+from google.protobuf import empty_pb2
 from pulumi.runtime.proto import (
-    engine_pb2,
-    engine_pb2_grpc,
     plugin_pb2,
     provider_pb2,
     provider_pb2_grpc,
-    status_pb2,
 )
 
 from infra.errors import GadError
 from infra.toolchain.serving import serve as serve_plugin
 
-from .diff import Change, Kind, diff_properties
+from .answer import abort, abort_init, diff_response
+from .check import check_properties
+from .diff import Change, diff_properties
 from .failure import Cancelled, InitFailed
+from .log import EngineLog
 from .properties import Decoded, Path, Properties, Value, from_struct, to_struct
 from .resource import Call as Circumstances
 from .resource import Provider, Resource, short
-from .schema import DEFAULTS, Property, check_properties
-
-_SEVERITY: Mapping[str, engine_pb2.LogSeverity.ValueType] = {
-    "debug": engine_pb2.DEBUG,
-    "info": engine_pb2.INFO,
-    "status": engine_pb2.INFO,
-    "warning": engine_pb2.WARNING,
-    "error": engine_pb2.ERROR,
-}
-_KIND: Mapping[tuple[Kind, bool], provider_pb2.PropertyDiff.Kind.ValueType] = {
-    (Kind.ADD, False): provider_pb2.PropertyDiff.ADD,
-    (Kind.ADD, True): provider_pb2.PropertyDiff.ADD_REPLACE,
-    (Kind.UPDATE, False): provider_pb2.PropertyDiff.UPDATE,
-    (Kind.UPDATE, True): provider_pb2.PropertyDiff.UPDATE_REPLACE,
-    (Kind.DELETE, False): provider_pb2.PropertyDiff.DELETE,
-    (Kind.DELETE, True): provider_pb2.PropertyDiff.DELETE_REPLACE,
-}
-
-
-class EngineLog:
-    """The engine's log, once its address is known; before that, nothing is said."""
-
-    def __init__(self, address: str | None) -> None:
-        self._stub: engine_pb2_grpc.EngineStub | None = None
-        if address:
-            self.connect(address)
-
-    def connect(self, address: str) -> None:
-        """Log to the engine at `address` (host:port)."""
-        self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
-
-    def write(self, severity: str, message: str, urn: str = "") -> None:
-        """One line for the resource `urn`; `status` is shown only while it runs. A gone engine takes none."""
-        if self._stub is None:
-            return
-        try:
-            self._stub.Log(
-                engine_pb2.LogRequest(
-                    severity=_SEVERITY[severity], message=message, urn=urn, ephemeral=severity == "status"
-                ),
-                timeout=5,
-            )
-        except grpc.RpcError as error:
-            logging.getLogger(__name__).debug("the engine took no log: %s", error)
+from .schema import DEFAULTS, Property
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
@@ -196,18 +151,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         call = self._circumstances(request.urn, secrets=old.secrets | new.secrets)
         with self._explained(context, request.urn):
             diff = resource.diff(call, request.id, change).ignoring(request.ignoreChanges)
-        some = provider_pb2.DiffResponse.DIFF_SOME if diff.paths else provider_pb2.DiffResponse.DIFF_NONE
-        return provider_pb2.DiffResponse(
-            changes=some,
-            diffs=diff.keys,
-            replaces=diff.replace_keys if diff.names_replace_keys else (),
-            deleteBeforeReplace=diff.delete_before_replace,
-            hasDetailedDiff=True,
-            detailedDiff={
-                path: provider_pb2.PropertyDiff(kind=_KIND[kind, path in diff.replaces])
-                for path, kind in diff.paths.items()
-            },
-        )
+        return diff_response(diff)
 
     def Create(
         self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext
@@ -284,7 +228,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.InvokeRequest, context: grpc.ServicerContext
     ) -> provider_pb2.InvokeResponse:
         """Refuse functions."""
-        _abort(
+        abort(
             context,
             f"the function {request.tok} is not supported by the offline {self.provider.name} provider",
         )
@@ -293,7 +237,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.CallRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CallResponse:
         """Refuse methods."""
-        _abort(
+        abort(
             context, f"the method {request.tok} is not supported by the offline {self.provider.name} provider"
         )
 
@@ -301,7 +245,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.ConstructRequest, context: grpc.ServicerContext
     ) -> provider_pb2.ConstructResponse:
         """Refuse remote components."""
-        _abort(
+        abort(
             context,
             f"the component {request.type} is not supported by the offline {self.provider.name} provider",
         )
@@ -312,7 +256,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         if resource is None:
             reason = self.provider.refused.get(token, "it knows no such type")
             supported = ", ".join(sorted({short(each) for each in self.provider.resources}))
-            _abort(
+            abort(
                 context,
                 f"{token} is not supported by the offline {self.provider.name} provider: {reason} "
                 f"(supported: {supported}; the official plugin has them all: GAD_TOOLCHAIN=official)",
@@ -361,14 +305,14 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         try:
             yield
         except InitFailed as failed:
-            _abort_init(context, failed, secrets, inputs or {})
+            abort_init(context, failed, secrets, inputs or {})
         except Cancelled as cancelled:
-            _abort(context, cancelled.fact, grpc.StatusCode.CANCELLED)
+            abort(context, cancelled.fact, grpc.StatusCode.CANCELLED)
         except GadError as error:
-            _abort(context, f"{error.fact}; {error.remedy}" if error.remedy else error.fact)
+            abort(context, f"{error.fact}; {error.remedy}" if error.remedy else error.fact)
         except Exception as error:
             self.log.write("error", traceback.format_exc(), urn)
-            _abort(
+            abort(
                 context,
                 f"a defect of the offline {self.provider.name} provider: {type(error).__name__}: {error}",
                 grpc.StatusCode.INTERNAL,
@@ -402,29 +346,3 @@ def _change(old_inputs: Decoded, state: Decoded, news: Decoded) -> Change:
 
 def _secret(paths: frozenset[Path], names: Iterable[str]) -> frozenset[Path]:
     return paths | {(name,) for name in names}
-
-
-def _abort(
-    context: grpc.ServicerContext, sentence: str, code: grpc.StatusCode = grpc.StatusCode.UNKNOWN
-) -> NoReturn:
-    context.abort(code, sentence)
-    raise AssertionError  # abort never returns; its stub does not say so
-
-
-def _abort_init(
-    context: grpc.ServicerContext, failed: InitFailed, secrets: frozenset[Path], inputs: Properties
-) -> NoReturn:
-    """Fail so that the engine records what exists, with the reasons why it is not well."""
-    detail = any_pb2.Any()
-    detail.Pack(
-        provider_pb2.ErrorResourceInitFailed(
-            id=failed.id,
-            properties=to_struct(failed.state, secrets),
-            reasons=failed.reasons,
-            inputs=to_struct(inputs, secrets),
-        )
-    )
-    code = grpc.StatusCode.UNKNOWN
-    status = status_pb2.Status(code=int(code.value[0]), message=str(failed), details=[detail])
-    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-    _abort(context, str(failed), code)
