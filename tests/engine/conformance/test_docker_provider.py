@@ -125,16 +125,24 @@ def test_a_whole_container_is_created_planned_imported_and_destroyed(
     assert word in json.dumps(stack.exported("--show-secrets")["whole"].outputs["envs"])
 
     other = new_stack("docker-import")
-    imported = other.pulumi(
-        "import", "docker:index/container:Container", "whole", f"{world.prefix}-whole",
-        "--yes", "--protect=false", "--generate-code=false", "--stack", "test", "--non-interactive",
-    )  # fmt: skip
+    imports = [
+        {"type": f"docker:index/{kind}", "name": name, "id": f"{world.prefix}-{name}"}
+        for kind, name in (
+            ("network:Network", "net"),
+            ("volume:Volume", "vol"),
+            ("container:Container", "whole"),
+        )
+    ]
+    (other.folder / "import.json").write_text(json.dumps({"resources": imports}))
+    words = "import --file import.json --yes --protect=false --generate-code=false --stack test"
+    imported = other.pulumi(*words.split(), "--non-interactive")
     assert imported.returncode == 0, imported.stdout + imported.stderr
     assert other.exported()["whole"].id == found["Id"]
-    other.declare([whole])
-    (step,) = other.preview().of("whole")
-    assert step.op == "update"
-    assert {*step.diffs} <= {"destroyGraceSeconds", "wait"}
+    other.declare([network, volume, whole])
+    after = other.preview()
+    assert (after.of("net"), after.of("vol")) == ((Step("same"),), (Step("same"),))
+    (step,) = after.of("whole")
+    assert (step.op, step.diffs) == ("update", ("destroyGraceSeconds", "wait"))
 
     assert stack.destroy().ok
     with pytest.raises(NotFound):
