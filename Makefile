@@ -19,7 +19,7 @@ setup: venv ## Python packages, Docker, the Pulumi engine and its plugins
 	@$(GAD) setup
 
 up: setup ## the whole stack, verified, with its URLs (STACK=dev)
-	@$(GAD) up $(STACK)
+	@$(GAD) images build --group core && $(GAD) up $(STACK)
 
 down: venv ## stop the stack and keep its data
 	@$(GAD) down $(STACK)

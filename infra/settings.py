@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
+from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -60,6 +61,14 @@ def _secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _timezone(value: str) -> str:
+    if value not in available_timezones():
+        near = difflib.get_close_matches(value, available_timezones(), n=1)
+        raise ValueError(f"{value!r} is no time zone" + (f"; did you mean {near[0]}?" if near else ""))
+    return value
+
+
+Timezone = Annotated[str, AfterValidator(_timezone)]
 Digest = Annotated[str, AfterValidator(_digest)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 # Not zero, which the engine takes as no limit at all.
@@ -167,7 +176,7 @@ class Api(Section):
     pids: int = Field(default=128, ge=32, le=4096)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     db_pool: int = Field(default=5, ge=1, le=100, description="connections of each slot")
-    timezone: str = "America/Guayaquil"
+    timezone: Timezone = "America/Guayaquil"
 
 
 class Proxy(Section):
@@ -382,7 +391,10 @@ def _engine_config() -> dict[str, object]:
 
 def _value(text: str) -> object:
     # The engine hands objects over as JSON and scalars as they stand.
-    return json.loads(text) if text[:1] in ("{", "[") else text
+    try:
+        return json.loads(text) if text[:1] in ("{", "[") else text
+    except ValueError:
+        return text  # a scalar that only begins like one; the model says what is wrong with it
 
 
 def local_digests() -> dict[str, str]:

@@ -78,7 +78,6 @@ def clean(
 
     Example:  gad clean dev    or, where its state was lost:  gad clean dev --orphans
     """
-    from infra.operate import owned
     from infra.operate import up as operate
 
     pulumi = _pulumi(stack)
@@ -90,9 +89,7 @@ def clean(
         for item in found:
             typer.echo(f"{item.kind:<10} {item.name}")
         _confirm(stack, yes, f"Remove these {len(found)}, volumes with their data?")
-        from infra.operate.docker_engine import connect
-
-        owned.remove(connect(), found)
+        operate.remove_orphans(pulumi, found)
         typer.echo(f"removed {len(found)}")
         return
     _confirm(stack, yes, f"Remove stack {stack} with its volumes and all data in them?")

@@ -48,7 +48,7 @@ def _write_script(parent_dir: str, revision: str) -> str:
     """Unpack stdin beside the target, flush it, rename it into place, drop the oldest revisions.
 
     The parent is closed to other accounts of the host, so that the files in it may be readable to
-    whatever uid the container has.
+    whatever uid the container has. What a container mounts stays, however old it is.
     """
     parent, target = shlex.quote(parent_dir), shlex.quote(f"{parent_dir}/{revision}")
     return f"""set -eu
@@ -64,5 +64,11 @@ sync
 if [ -d {target} ]; then cp -pf "$new"/* {target}/; touch {target}; else mv -T "$new" {target}; fi
 cd {parent}
 find . -maxdepth 1 -name '.new.*' -mmin +60 -exec rm -rf {{}} +
-ls -1t | tail -n +{KEPT_REVISIONS + 1} | while read -r old; do rm -rf -- "./$old"; done
+old=$(ls -1t | tail -n +{KEPT_REVISIONS + 1})
+[ -n "$old" ] || exit 0
+mounts='{{{{range .Mounts}}}}{{{{println .Source}}}}{{{{end}}}}'
+used=$(docker ps --all --quiet | xargs -r docker inspect --format "$mounts")
+for name in $old; do
+  printf '%s\n' "$used" | grep -qxF "$PWD/$name" || rm -rf -- "./$name"
+done
 """

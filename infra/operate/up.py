@@ -13,6 +13,7 @@ from infra.operate import owned, preflight
 from infra.operate.certificate import save_authority
 from infra.operate.docker_engine import connect
 from infra.operate.locks import release_dead
+from infra.operate.place import place_of
 from infra.operate.pulumi import Deployment, Pulumi
 from infra.settings import Settings
 
@@ -73,9 +74,7 @@ def down(pulumi: Pulumi, say: Say) -> None:
     if not pulumi.exists():
         say(f"stack {pulumi.stack} does not exist; nothing to take down")
         return
-    pulumi.run(
-        "destroy", "--yes", "--skip-preview", "--refresh", "--exclude-protected", "--suppress-progress"
-    )
+    pulumi.run("destroy", *UNATTENDED, "--exclude-protected")
 
 
 def clean(pulumi: Pulumi, say: Say) -> None:
@@ -84,14 +83,14 @@ def clean(pulumi: Pulumi, say: Say) -> None:
     The caller has asked the person before.
     """
     unlock(pulumi, say)
+    place = place_of(pulumi.root, pulumi.stack)
     if pulumi.exists():
         if pulumi.deployment().resources:
             pulumi.read("state", "unprotect", "--all", "--yes")
             pulumi.run("destroy", *UNATTENDED)
         pulumi.read("stack", "rm", "--yes", "--preserve-config")
-    block = claims.claim(pulumi.stack, pulumi.root)
-    client = connect()
-    rest = owned.owned(client, block.prefix)
+    client = connect(place.engine)
+    rest = owned.owned(client, place.prefix)
     owned.remove(client, rest)
     for item in rest:
         say(f"removed {item.kind} {item.name}")
@@ -100,7 +99,13 @@ def clean(pulumi: Pulumi, say: Say) -> None:
 
 
 def orphans(pulumi: Pulumi) -> tuple[owned.Owned, ...]:
-    """What is on this machine's engine with the stack's labels and is not in its state."""
-    held = owned.owned(connect(), claims.claim(pulumi.stack, pulumi.root).prefix)
+    """What is on the stack's engine with its labels and is not in its state."""
+    place = place_of(pulumi.root, pulumi.stack)
+    held = owned.owned(connect(place.engine), place.prefix)
     deployment = pulumi.deployment() if pulumi.exists() else Deployment()
     return owned.unknown(held, deployment)
+
+
+def remove_orphans(pulumi: Pulumi, items: tuple[owned.Owned, ...]) -> None:
+    """Remove what `orphans` found; volumes with their data. The caller has asked the person before."""
+    owned.remove(connect(place_of(pulumi.root, pulumi.stack).engine), items)

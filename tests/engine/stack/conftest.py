@@ -22,9 +22,8 @@ def client() -> Iterator[docker.DockerClient]:
 @pytest.fixture(scope="session")
 def core_images() -> None:
     """The images that a stack needs are built, or built now."""
-    Command.run(
-        [str(ROOT / "bin" / "gad"), "images", "build", "--group", "core"], ROOT, _plain(), ""
-    ).succeeded()
+    build = [str(ROOT / "bin" / "gad"), "images", "build", "--group", "core"]
+    Command.run(build, ROOT, dict(os.environ), "").succeeded()
 
 
 @pytest.fixture(scope="session")
