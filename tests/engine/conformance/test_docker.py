@@ -13,7 +13,9 @@ from tests.engine.conformance.docker_cases import CASES, DATA, Case, Recorder, c
 from tests.engine.conformance.harness import Stack, Step
 from tests.engine.conformance.images import TestImages
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("docker-conformance")]
+pytestmark = (
+    pytest.mark.engine
+)  # with several workers: --dist loadfile, the recording is made once per worker
 
 
 @pytest.fixture(scope="session")

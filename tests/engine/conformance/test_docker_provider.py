@@ -24,7 +24,7 @@ from tests.engine.conformance.harness import Declared, Stack, Step
 from tests.engine.conformance.images import TestImages
 from tests.engine.conformance.sshd import ssh_server
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("docker-provider")]
+pytestmark = pytest.mark.engine
 
 NewStack = Callable[[str], Stack]
 # Seconds an engine that was told to stop may take: the plugin looks twice a second.
