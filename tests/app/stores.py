@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 import socket
 import time
@@ -96,11 +97,24 @@ class Stores:
         return False
 
 
+OWNER = "gad.test-app-pid"
+
+
+def sweep(engine: docker.DockerClient) -> None:
+    """Remove what a killed run left behind: containers whose process is gone."""
+    for container in engine.containers.list(all=True, filters={"label": OWNER}):
+        if not Path(f"/proc/{container.labels[OWNER]}").exists():
+            with suppress(docker.errors.APIError):  # another run sweeps at the same time
+                container.remove(force=True, v=True)
+
+
 @contextmanager
 def running_stores(scratch: Path) -> Iterator[Stores]:
     """Both containers, removed with their data afterwards."""
     engine = docker.from_env()
+    sweep(engine)
     tag = secrets.token_hex(4)
+    labels = {OWNER: str(os.getpid())}
     password = {role: secrets.token_urlsafe(24) for role in ("postgres", "gad_owner", "gad_app", "redis")}
     files = {
         "pg/superuser_password": password["postgres"],
@@ -125,6 +139,7 @@ def running_stores(scratch: Path) -> Iterator[Stores]:
                 ["-c", "fsync=off", "-c", "max_connections=60", "-c", "listen_addresses=*"],
                 name=f"gad-test-app-postgres-{tag}",
                 detach=True,
+                labels=labels,
                 ports={"5432/tcp": ("127.0.0.1", ports[0])},
                 volumes={str(scratch / "pg"): {"bind": "/run/gad/secrets", "mode": "ro"}},
                 tmpfs={"/run/postgresql": "uid=10070,gid=10070", "/tmp": ""},  # noqa: S108
@@ -136,6 +151,7 @@ def running_stores(scratch: Path) -> Iterator[Stores]:
                 image("redis"),
                 name=f"gad-test-app-redis-{tag}",
                 detach=True,
+                labels=labels,
                 ports={"6379/tcp": ("127.0.0.1", ports[1])},
                 volumes={
                     str(scratch / "redis"): {"bind": "/run/gad/secrets", "mode": "ro"},
