@@ -143,3 +143,9 @@ def walk(node: dict[str, object]) -> list[dict[str, object]]:
     children = node.get("Plans", [])
     assert isinstance(children, list)
     return [node, *(found for child in children for found in walk(child))]
+
+
+@pytest.mark.parametrize("rows", [1, 16, 17, 32, 33, 40, 100])
+async def test_as_many_are_found_as_are_wanted(district: District, rows: int) -> None:
+    found = await repository.nearest(district.database, lat=-0.2, lon=-78.5, max_m=100_000, rows=rows)
+    assert len(found) == rows

@@ -1,0 +1,112 @@
+"""The pool: connections that died while idle, and what each failure becomes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from stores import Stores
+
+from app import metrics
+from app.db import Database, Read
+from app.errors import Unavailable
+from app.settings import PoolSize
+
+ONE = Read(text("SELECT CAST(:n AS int) AS n"))
+SLEEP = Read(text("SELECT pg_sleep(CAST(:s AS float8))"))
+
+
+@pytest.fixture
+async def database(stores: Stores) -> AsyncIterator[Database]:
+    made = Database(stores.dsn(), pool=PoolSize(2, 0), wait_s=0.3, statement_ms=300, name="gad-test-db")
+    yield made
+    await made.close()
+
+
+def errors(kind: str) -> Callable[[], float]:
+    """How often that happened since now."""
+    before = metrics.db_errors.labels(kind)._value.get()
+    return lambda: float(metrics.db_errors.labels(kind)._value.get() - before)
+
+
+async def test_connections_that_died_while_idle_cost_no_request(database: Database, stores: Stores) -> None:
+    async with database.transaction() as one, database.transaction() as two:
+        drivers = []
+        for session in (one, two):
+            raw = await (await session.connection()).get_raw_connection()
+            drivers.append(raw.driver_connection)
+    assert database.connections() == (0, 2)
+
+    killer = await asyncpg.connect(stores.dsn("postgres", "gad"))
+    await killer.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gad-test-db'"
+    )
+    await killer.close()
+    async with asyncio.timeout(10):
+        while not all(driver.is_closed() for driver in drivers if driver is not None):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    assert [(await database.rows(ONE, n=n))[0]["n"] for n in range(4)] == [0, 1, 2, 3]
+    async with database.transaction() as session:
+        assert (await session.execute(text("SELECT 1"))).scalar_one() == 1
+
+
+async def test_a_statement_over_its_time_is_unavailable_and_leaves_the_pool_whole(database: Database) -> None:
+    count = errors("statement_timeout")
+    with pytest.raises(Unavailable):
+        await database.rows(SLEEP, s=5.0)
+    with pytest.raises(Unavailable):
+        async with database.transaction() as session:
+            await session.execute(text("SELECT pg_sleep(5)"))
+    assert count() == 2
+    assert (await database.rows(ONE, n=7))[0]["n"] == 7
+    assert database.connections()[0] == 0
+
+
+async def test_a_full_pool_is_unavailable_after_the_wait(database: Database) -> None:
+    count = errors("pool_timeout")
+    async with database.transaction(), database.transaction():
+        assert database.connections() == (2, 0)
+        with pytest.raises(Unavailable) as caught:
+            await database.rows(ONE, n=1)
+    assert caught.value.headers == {"Retry-After": "2"}
+    assert count() == 1
+
+
+async def test_a_failed_block_writes_nothing(database: Database, stores: Stores) -> None:
+    insert = text(
+        "INSERT INTO users (email, first_name, last_name, level, password_hash, dni_enc)"
+        " VALUES ('vuelve@distrito.example', 'A', 'B', 1, '!', '')"
+    )
+
+    async def fail() -> None:
+        async with database.transaction() as session:
+            await session.execute(insert)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+    count = Read(text("SELECT count(*) AS n FROM users WHERE email = 'vuelve@distrito.example'"))
+    assert (await database.rows(count))[0]["n"] == 0
+
+
+async def test_a_bug_in_a_statement_is_no_outage(database: Database) -> None:
+    count = errors("other")
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        await database.rows(Read(text("SELECT no_such_column")))
+    assert count() == 1
+
+
+async def test_nobody_listening_is_unavailable() -> None:
+    nowhere = Database(
+        "postgresql://a:b@127.0.0.1:1/c", pool=PoolSize(1, 0), wait_s=1, statement_ms=300, name="x"
+    )
+    with pytest.raises(Unavailable):
+        await nowhere.rows(ONE, n=1)
+    with pytest.raises(Unavailable):
+        async with nowhere.transaction():
+            pass
+    await nowhere.close()
