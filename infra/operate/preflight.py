@@ -67,7 +67,8 @@ def check(desired: Settings, client: docker.DockerClient) -> None:
 
 
 def _check_space(desired: Settings, client: docker.DockerClient) -> None:
-    places = [settings.ROOT / ".gad"]
+    ours = settings.ROOT / ".gad"
+    places = [ours, ours / "state", ours / desired.stack]
     if desired.file.server.kind == "local":
         places.append(Path(client.info()["DockerRootDir"]))
     for place in places:

@@ -21,6 +21,7 @@ from infra.operate.progress import Progress
 from infra.toolchain.environment import process_environment
 
 WRONG_PASSPHRASE = re.compile(r"incorrect passphrase|cipher: message authentication failed", re.IGNORECASE)
+NO_PASSPHRASE = re.compile(r"unable to read PULUMI_CONFIG_PASSPHRASE_FILE", re.IGNORECASE)
 NO_STACK = re.compile(r"no stack named|stack '.*' not found", re.IGNORECASE)
 
 
@@ -175,6 +176,13 @@ class Pulumi:
         if NO_STACK.search(output):
             return GadError(
                 f"stack {self.stack} does not exist yet", remedy=f"run `gad up {self.stack}`, which makes it"
+            )
+        if NO_PASSPHRASE.search(output):
+            return GadError(
+                f"the passphrase file of stack {self.stack} does not exist",
+                remedy=f"put it back to .gad/{self.stack}.passphrase, or for a new stack "
+                f"run `gad secrets init {self.stack}`",
+                exit_code=Exit.REFUSED,
             )
         lines = [line for line in output.splitlines() if line.strip()]
         last = lines[-1].removeprefix("error: ") if lines else "no output"

@@ -11,7 +11,7 @@ from infra.operate import stack_file
 from infra.operate.locks import release_dead
 from infra.operate.pulumi import Pulumi
 from infra.settings import Secrets, is_placeholder
-from infra.toolchain.environment import passphrase_file
+from infra.toolchain.environment import PASSPHRASE_FILE, environment
 
 BYTES = 32  # 256 bits; 43 characters of the URL-safe alphabet
 
@@ -54,10 +54,10 @@ def _strong() -> str:
 
 
 def _ensure_passphrase(pulumi: Pulumi) -> None:
-    path = passphrase_file(pulumi.root, pulumi.stack, os.environ)
-    if path is None or path.exists():
-        return
-    _write_private(path, random.token_urlsafe(BYTES))
+    # Absent where the caller's own variables open the stack's secrets.
+    chosen = environment(pulumi.root, pulumi.stack).get(PASSPHRASE_FILE)
+    if chosen is not None and not Path(chosen).exists():
+        _write_private(Path(chosen), random.token_urlsafe(BYTES))
 
 
 def _write_private(path: Path, text: str) -> None:

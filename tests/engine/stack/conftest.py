@@ -33,4 +33,3 @@ def checkout(core_images: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
     made.gad("up", STACK, "--no-verify").succeeded()
     yield made
     made.gad("clean", STACK, "--yes").succeeded()
-
