@@ -283,7 +283,8 @@ def test_the_log_is_json_with_request_ids_and_without_secrets(
     token = headers["Authorization"].removeprefix("Bearer ")
     for secret in ("canar", "0900000001", "nubes", PASSWORD, token, *stores.password.values()):
         assert secret.lower() not in text
-    reads = [line for line in lines(in_rotation.log) if line.get("route") == "/health/live"]
+    probes = ("/health/live", "/health/ready")  # a slot out of rotation answers 503 four times a second
+    reads = [line for line in lines(in_rotation.log) if line.get("route") in probes]
     assert [line for line in reads if line["ms"] < 500] == []
 
 
