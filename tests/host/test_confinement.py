@@ -67,7 +67,7 @@ def test_process_limit_is_in_effect(running: Running, declared: ContainerDeclare
 def test_memory_limit_is_in_effect(running: Running, declared: ContainerDeclared) -> None:
     """The kernel holds the declared limit of memory.
 
-    Remedy: `gad up --refresh` sets the limit back.
+    Remedy: `gad up` sets the limit back.
     """
     assert running.look.sections["memory"] == [str(declared.memory_mib * 1024**2)]
 
@@ -75,7 +75,7 @@ def test_memory_limit_is_in_effect(running: Running, declared: ContainerDeclared
 def test_cpu_limit_is_in_effect(running: Running, declared: ContainerDeclared) -> None:
     """The kernel holds the declared limit of CPU.
 
-    Remedy: `gad up --refresh` sets the limit back.
+    Remedy: `gad up` sets the limit back.
     """
     assert running.look.sections["cpu"] == [f"{round(float(declared.cpus) * PERIOD_US)} {PERIOD_US}"]
 

@@ -108,7 +108,7 @@ def test_nothing_is_shared_with_the_host(running: Running) -> None:
 def test_memory_is_limited(running: Running, declared: ContainerDeclared) -> None:
     """Memory is limited as declared, with no swap on top.
 
-    Remedy: `gad up --refresh` sets the limit back.
+    Remedy: `gad up` sets the limit back.
     """
     host = running.host_config
     assert (host["Memory"] // MIB, host["MemorySwap"] // MIB) == (declared.memory_mib, declared.memory_mib)
@@ -117,7 +117,7 @@ def test_memory_is_limited(running: Running, declared: ContainerDeclared) -> Non
 def test_cpu_is_limited(running: Running, declared: ContainerDeclared) -> None:
     """CPU is limited as declared.
 
-    Remedy: `gad up --refresh` sets the limit back.
+    Remedy: `gad up` sets the limit back.
     """
     assert running.host_config["NanoCpus"] == round(float(declared.cpus) * 1e9)
 
@@ -201,7 +201,7 @@ def test_log_is_rotated(running: Running) -> None:
 def test_restarts(running: Running) -> None:
     """Starts again after a crash or a reboot, unless a person stopped it.
 
-    Remedy: `gad up --refresh` sets the policy back.
+    Remedy: `gad up` sets the policy back.
     """
     assert running.host_config["RestartPolicy"] == {"Name": "unless-stopped", "MaximumRetryCount": 0}
 

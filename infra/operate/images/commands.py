@@ -1,4 +1,4 @@
-"""What `gad images …` does and prints; the arguments are read in infra/cli/images.py."""
+"""What the commands of `gad images` do and print; the arguments are read in infra/cli/images.py."""
 
 from __future__ import annotations
 
@@ -94,7 +94,10 @@ def lock_command(stack: str, registry: str | None = None, group: str | None = "c
     staged = file.with_suffix(".yaml.new")
     staged.write_text(after)
     staged.replace(file)
-    print(f"{file.name} now names {', '.join(chosen)} by digest; `gad preview {stack}` shows what follows.")
+    print(
+        f"{file.name} now names {', '.join(chosen)} by digest; "
+        f"`pulumi preview --stack {stack}` shows what follows."
+    )
 
 
 def _references(entries: list[LockedImage], registry: str | None) -> dict[str, str]:
