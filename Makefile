@@ -35,11 +35,12 @@ check: venv ## lint, types, Dockerfiles, secrets, import contract, unit tests
 test: setup check ## every test, on real PostGIS, Redis, Caddy, Docker, sshd
 	@$(GAD) images build && $(PYTEST) -n 2 --dist loadfile $(filter-out tests/unit,$(TESTS))
 
-bench: setup ## measured latencies of the routes
+bench: setup ## what people wait for, measured beside its target (asks first)
 	@$(GAD) bench $(STACK)
 
-soak: setup ## hours of load and restarts (DURATION=1h)
-	@$(GAD) soak $(STACK) --duration $(or $(DURATION),1h)
+soak: setup ## every kill and loss there is, at length (KILLS=10)
+	@$(GAD) images build
+	@GAD_TEST_LONG=1 GAD_TEST_KILLS=$(or $(KILLS),10) $(PYTEST) tests/engine/stack tests/engine/conformance
 
 verify: venv ## is what runs what was declared?
 	@$(GAD) verify $(STACK)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import data, images, settings, setup, stack, status, verify
+from infra.cli import bench, data, images, settings, setup, stack, status, verify
 from infra.cli.output import print_error, usage_error
 from infra.errors import Exit, GadError
 
@@ -25,6 +25,7 @@ app.add_typer(stack.commands)
 app.add_typer(verify.commands)
 app.add_typer(status.commands)
 app.add_typer(data.commands)
+app.add_typer(bench.commands)
 app.add_typer(images.commands, name="images")
 app.add_typer(data.users_commands, name="users")
 app.add_typer(settings.secrets_commands, name="secrets")

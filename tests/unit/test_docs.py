@@ -34,7 +34,7 @@ MARKDOWN = MarkdownIt("commonmark").enable("table")
 PROGRAMS = {"gad", "bin/gad", "make", "pulumi"}
 # The engine's commands that this project tells people to type, and the options it names.
 PULUMI = {
-    "preview": {"--refresh", "--diff", "--stack", "--expect-no-changes", "--policy-pack"},
+    "preview": {"--json", "--refresh", "--diff", "--stack", "--expect-no-changes", "--policy-pack"},
     "up": {"--refresh", "--stack", "--yes", "--policy-pack"},
     "cancel": {"--stack", "--yes"},
     "destroy": {"--stack", "--yes"},
