@@ -178,7 +178,12 @@ def test_exit_codes(
 @pytest.mark.parametrize(
     "case",
     [
-        ("postgresql://gad_owner:wrong-word@{host}/gad", "refuses its user or password", 1),
+        (
+            # pragma: allowlist nextline secret
+            "postgresql://gad_owner:wrong-word@{host}/gad",
+            "refuses its user or password",
+            1,
+        ),
         ("postgresql://gad_owner:wrong-word@127.0.0.1:1/gad", "does not answer", 1),
         ("mysql://gad_owner:wrong-word@127.0.0.1/gad", "must start with postgresql://", 2),
     ],

@@ -19,10 +19,18 @@ def formatted(message: str, *arguments: object, **extra: object) -> dict[str, ob
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
-        ("postgresql://gad_app:canary@postgres/gad", "postgresql://***postgres/gad"),
+        (
+            # pragma: allowlist nextline secret
+            "postgresql://gad_app:canary@postgres/gad",
+            "postgresql://***postgres/gad",
+        ),
         ("redis://:canary@redis:6379/0", "redis://***redis:6379/0"),
         ("Authorization: Bearer canary.x.y", "Authorization: Bearer ***"),
-        ("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2ln sent", "token *** sent"),
+        (
+            # pragma: allowlist nextline secret
+            "token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2ln sent",
+            "token *** sent",
+        ),
         ("https://gad.example/health", "https://gad.example/health"),
     ],
 )
