@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ssl
 import sys
 from collections.abc import Callable
 
@@ -62,6 +63,11 @@ async def run(url: str, work: Callable[[Connection], str]) -> str:
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(work)
+    except ssl.SSLCertVerificationError as error:
+        raise StartError(
+            f"GAD_MIGRATION_URL: PostgreSQL's certificate is refused: {error.verify_message}",
+            remedy="correct host, sslrootcert or the server's certificate",
+        ) from error
     except OSError as error:
         raise StartError(
             f"GAD_MIGRATION_URL: PostgreSQL does not answer ({type(error).__name__})",

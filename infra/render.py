@@ -66,9 +66,9 @@ def archive(files: Mapping[str, str]) -> str:
 
 
 def postgres_files(
-    *, memory_mib: int, max_connections: int, subnet: IPv4Network, roles: tuple[str, ...]
+    *, memory_mib: int, max_connections: int, subnet: IPv4Network, roles: tuple[str, ...], tls: bool
 ) -> tuple[Rendered, ...]:
-    """postgresql.conf and pg_hba.conf for a container of `memory_mib`.
+    """postgresql.conf and pg_hba.conf for a container of `memory_mib`; with `tls`, clear text is refused.
 
     A quarter of memory for shared buffers and three quarters as the planner's cache are the
     PostgreSQL manual's own starting points (Resource Consumption; Query Planning). work_mem assumes
@@ -86,9 +86,10 @@ def postgres_files(
                 work_mem_kib=max(1024, memory_mib * 1024 // 4 // max_connections // 2),
                 maintenance_work_mem_mib=max(32, min(2048, memory_mib // 16)),
                 max_wal_mib=max(256, min(4096, memory_mib)),
+                tls=tls,
             ),
         ),
-        Rendered("pg_hba.conf", _template("pg_hba.conf.j2", subnet=subnet, roles=roles)),
+        Rendered("pg_hba.conf", _template("pg_hba.conf.j2", subnet=subnet, roles=roles, tls=tls)),
     )
 
 

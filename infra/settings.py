@@ -12,6 +12,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
@@ -26,17 +27,19 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from infra.claims import Claim, claim
 from infra.errors import Exit, GadError
 from infra.image_lock import read_lock
+from infra.ssh import SshAccess
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "grupo-gad"
 
 DIGEST = re.compile(r"^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$")
 SECRET = re.compile(r"^[A-Za-z0-9_-]{32,128}$")  # URL-safe, so that it needs no quoting in a DSN
+TLS_PAIR = "tls_pair"  # an error of the key and certificate together, which only a new pair mends
 PLACEHOLDERS = ("change", "placeholder", "example", "secret", "password", "todo", "xxxx", "your-")
 
 
@@ -100,9 +103,15 @@ class Server(Section):
         description="its pinned public host key, `ssh-keyscan -t ed25519 HOST` without the host",
     )
     private_key_file: str | None = Field(
-        default=None, description="path of the SSH private key; without it the agent's keys are tried"
+        default=None,
+        pattern=r"^(~/|/)[^\n]+$",
+        description="path of the SSH private key, absolute or from ~/; without it the agent's keys are tried",
     )
-    base_dir: str = Field(default="/opt/grupogad", description="where the stack's files live on the server")
+    base_dir: str = Field(
+        default="/opt/grupogad",
+        pattern=r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$",
+        description="absolute path where the stack's files live on the server; the account may write there",
+    )
 
     @model_validator(mode="after")
     def _existing_is_complete(self) -> Self:
@@ -111,6 +120,19 @@ class Server(Section):
             if missing:
                 raise ValueError(f"kind existing needs {' and '.join(missing)}")
         return self
+
+    @property
+    def access(self) -> SshAccess | None:
+        """How the server is reached; None for this machine."""
+        if self.kind == "local" or self.address is None or self.host_key is None:
+            return None
+        return SshAccess(
+            address=self.address,
+            port=self.port,
+            user=self.user,
+            host_key=self.host_key,
+            private_key_file=self.private_key_file,
+        )
 
 
 class Network(Section):
@@ -147,6 +169,9 @@ class Postgres(Section):
     cpus: Cpus = "1.0"
     pids: int = Field(default=256, ge=64, le=4096)
     max_connections: int = Field(default=50, ge=20, le=1000)
+    tls: bool = Field(
+        default=False, description="encrypt its connections; `gad secrets init` makes the key and certificate"
+    )
 
 
 class Redis(Section):
@@ -215,6 +240,12 @@ class Secrets(Section):
     hmac_key: Secret = Field(description="look-up of personal values that are stored encrypted")
     kek: Secret = Field(description="wraps each person's data key")
     revision_key: Secret = Field(description="names a revision of the secrets without revealing them")
+    postgres_tls_key: SecretStr | None = Field(
+        default=None, description="private key of PostgreSQL's certificate, in PEM; for postgres.tls"
+    )
+    postgres_tls_certificate: SecretStr | None = Field(
+        default=None, description="PostgreSQL's self-signed certificate, in PEM; for postgres.tls"
+    )
 
 
 class StackFile(Section):
@@ -248,6 +279,22 @@ class StackFile(Section):
                 f"postgres.max_connections {self.postgres.max_connections} is less than the {pools} "
                 f"that two slots with api.db_pool {self.api.db_pool} and operations need"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _tls_is_usable(self) -> Self:
+        if not self.postgres.tls:
+            return self
+        key, certificate = self.secrets.postgres_tls_key, self.secrets.postgres_tls_certificate
+        if key is None or certificate is None:
+            lacking = "postgres_tls_key" if key is None else "postgres_tls_certificate"
+            raise PydanticCustomError(TLS_PAIR, f"postgres.tls needs secrets.{lacking}")
+        from infra.tls_pair import TlsPair, flaw_of  # noqa: PLC0415  (a tenth of a second, for TLS only)
+
+        pair = TlsPair(key.get_secret_value(), certificate.get_secret_value())
+        flaw = flaw_of(pair, name="postgres", at=datetime.now(UTC))
+        if flaw is not None:
+            raise PydanticCustomError(TLS_PAIR, "secrets.postgres_tls_*: {flaw}", {"flaw": flaw})
         return self
 
 
@@ -305,6 +352,8 @@ def _fact(detail: ErrorDetails) -> str:
             return f"{path} is no setting; {hint}"
         case "missing":
             return f"{path} is missing"
+        case _ if detail["type"] == TLS_PAIR:
+            return detail["msg"]
         case "model_type":
             return f"{path}: must be a mapping of {', '.join(sorted(_section(location).model_fields))}"
         case "string_pattern_mismatch":  # no secret has one, so the value may be shown
@@ -314,7 +363,7 @@ def _fact(detail: ErrorDetails) -> str:
 
 
 def _remedy(location: tuple[int | str, ...], kind: str, source: str) -> str:
-    if location and location[0] == "secrets" and kind != "extra_forbidden":
+    if kind == TLS_PAIR or (location and location[0] == "secrets" and kind != "extra_forbidden"):
         stack = source.removeprefix("Pulumi.").removesuffix(".yaml")
         return f"run `gad secrets init {stack}`, which creates strong ones"
     return f"correct {source}; config/stack.schema.json lists every key"
@@ -329,10 +378,16 @@ def _section(location: tuple[int | str, ...]) -> type[BaseModel]:
     return section
 
 
-def resolve(file: StackFile, *, stack: str, block: Claim, local_images: Mapping[str, str]) -> Settings:
+def block_of(file: StackFile, *, stack: str, checkout: Path) -> Claim | None:
+    """The block this machine gives a stack that runs on it; a server is no concern of its claims."""
+    return claim(stack, checkout) if file.server.kind == "local" else None
+
+
+def resolve(file: StackFile, *, stack: str, block: Claim | None, local_images: Mapping[str, str]) -> Settings:
     """Complete a stack file with what this machine decides: its block and locally built images.
 
-    Raises GadError if an image is neither in the stack file nor built here.
+    `block` is None for a stack on a server. Raises GadError if an image is neither in the stack file nor
+    built here, if a server's network is not stated, or if its private key is not there.
     """
     stated = {name: getattr(file.images, name) for name in IMAGES}
     images: dict[str, str] = {}
@@ -347,9 +402,16 @@ def resolve(file: StackFile, *, stack: str, block: Claim, local_images: Mapping[
                 exit_code=Exit.USAGE,
             )
         images[name] = known
-    local = file.server.kind == "local"
-    https_port = file.proxy.https_port or (block.https_port if local else 443)
-    http_port = file.proxy.http_port or (block.http_port if local else 80)
+    https_port = file.proxy.https_port or (block.https_port if block else 443)
+    http_port = file.proxy.http_port or (block.http_port if block else 80)
+    subnet = file.network.subnet or (block.subnet if block else None)
+    if subnet is None:
+        raise GadError(
+            f"network.subnet is missing (Pulumi.{stack}.yaml)",
+            remedy="state a /22 that nothing on the server uses, 10.88.0.0/22 for example",
+            exit_code=Exit.USAGE,
+        )
+    _check_private_key(file.server, stack)
     if https_port == http_port:
         raise GadError(
             f"proxy.https_port and proxy.http_port are both {http_port} (Pulumi.{stack}.yaml)",
@@ -358,14 +420,24 @@ def resolve(file: StackFile, *, stack: str, block: Claim, local_images: Mapping[
         )
     return Settings(
         stack=stack,
-        prefix=block.prefix if local else f"gad-{stack}",
+        prefix=block.prefix if block else f"gad-{stack}",
         file=file,
         images=images,
-        subnet=file.network.subnet or block.subnet,
+        subnet=subnet,
         https_port=https_port,
         http_port=http_port,
-        host_dir=str(ROOT / ".gad" / stack / "host") if local else f"{file.server.base_dir}/{stack}",
+        host_dir=str(ROOT / ".gad" / stack / "host") if block else f"{file.server.base_dir}/{stack}",
     )
+
+
+def _check_private_key(server: Server, stack: str) -> None:
+    key = Path(server.private_key_file).expanduser() if server.private_key_file else None
+    if key is not None and not key.is_file():
+        raise GadError(
+            f"server.private_key_file {key} does not exist (Pulumi.{stack}.yaml)",
+            remedy="name the private key of the account on the server, or leave it out and use an agent",
+            exit_code=Exit.USAGE,
+        )
 
 
 def load(stack: str) -> Settings:
@@ -376,7 +448,8 @@ def load(stack: str) -> Settings:
     """
     source = f"Pulumi.{stack}.yaml"
     file = parse(_engine_config(), source=source)
-    return resolve(file, stack=stack, block=claim(stack, ROOT), local_images=local_digests())
+    block = block_of(file, stack=stack, checkout=ROOT)
+    return resolve(file, stack=stack, block=block, local_images=local_digests())
 
 
 def _engine_config() -> dict[str, object]:

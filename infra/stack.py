@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypedDict
 
@@ -47,12 +48,13 @@ class Facts(TypedDict):
     stack: str
     environment: str
     prefix: str
-    host: str
+    server: dict[str, object] | None  # how it is reached; None for this machine
     url: str
     http_url: str
     site: str
     tls: str
     hsts: bool
+    postgres_tls: bool
     release: dict[str, object]
     containers: dict[str, Declared]
     networks: dict[str, dict[str, object]]
@@ -74,6 +76,7 @@ def build(settings: Settings, recorded: Recorded | None) -> Outputs:
         max_connections=file.postgres.max_connections,
         subnet=network.subnets["data"],
         roles=("gad_owner", "gad_app"),
+        tls=file.postgres.tls,
     )
     database = Postgres(
         "postgres",
@@ -274,21 +277,19 @@ def parse_recorded(text: str) -> Recorded:
         ) from None
 
 
-def _host_args(settings: Settings) -> HostArgs:
-    server = settings.file.server
-    key = Path(server.private_key_file).expanduser() if server.private_key_file else None
-    if key is not None and not key.is_file():
-        raise GadError(
-            f"server.private_key_file {key} does not exist (Pulumi.{settings.stack}.yaml)",
-            remedy="name the private key of the account on the server",
-            exit_code=Exit.USAGE,
-        )
+def _host_args(settings: Settings) -> HostArgs | None:
+    access = settings.file.server.access
+    if access is None:
+        return None
+    key = Path(access.private_key_file).expanduser() if access.private_key_file else None
     return HostArgs(
-        address=server.address,
-        port=server.port,
-        user=server.user,
-        host_key=server.host_key,
+        address=access.address,
+        port=access.port,
+        user=access.user,
+        host_key=access.host_key,
         private_key=key.read_text(encoding="utf-8") if key else None,
+        url=access.url,
+        ssh_options=access.options,
     )
 
 
@@ -301,21 +302,37 @@ READERS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+# With postgres.tls, further files of each reader and the secret that is in them. The certificate signed
+# itself, so that whoever connects trusts it and nothing else.
+TLS_FILES: Mapping[str, Mapping[str, str]] = {
+    "postgres": {"server.crt": "postgres_tls_certificate", "server.key": "postgres_tls_key"},
+    "migration": {"postgres_ca.crt": "postgres_tls_certificate"},
+    "api": {"postgres_ca.crt": "postgres_tls_certificate"},
+}
+TLS_QUERY = f"?sslmode=verify-full&sslrootcert={SECRETS}/postgres_ca.crt"
+
+
+def _tls_files(settings: Settings, reader: str) -> Mapping[str, str]:
+    return TLS_FILES.get(reader, {}) if settings.file.postgres.tls else {}
+
+
 def _reader_revision(settings: Settings, reader: str) -> str:
-    return settings.revision(*READERS[reader])
+    return settings.revision(*READERS[reader], *_tls_files(settings, reader).values())
 
 
 def _secrets(settings: Settings, host: Host) -> Secrets:
     value = {
-        name: Output.secret(getattr(settings.file.secrets, name).get_secret_value())
-        for name in {name for names in READERS.values() for name in names}
+        name: Output.secret(secret.get_secret_value())
+        for name, secret in settings.file.secrets
+        if secret is not None
     }
+    query = TLS_QUERY if settings.file.postgres.tls else ""
     files: dict[str, dict[str, Output[str]]] = {
         "postgres": {name: value[name] for name in READERS["postgres"]},
         "redis": {"users.acl": value["redis_password"].apply(render.redis_accounts)},
-        "migration": {"migration_url": _database_url("gad_owner", value["owner_password"])},
+        "migration": {"migration_url": _database_url("gad_owner", value["owner_password"], query)},
         "api": {
-            "database_url": _database_url("gad_app", value["app_password"]),
+            "database_url": _database_url("gad_app", value["app_password"], query),
             "redis_url": Output.concat("redis://gad:", value["redis_password"], "@redis:6379/0"),
             **{name: value[name] for name in ("jwt_secret", "hmac_key", "kek")},
         },
@@ -326,7 +343,10 @@ def _secrets(settings: Settings, host: Host) -> Secrets:
             host=host,
             host_dir=settings.host_dir,
             readers={
-                reader: ReaderSecrets(files=content, revision=_reader_revision(settings, reader))
+                reader: ReaderSecrets(
+                    files=content | {path: value[it] for path, it in _tls_files(settings, reader).items()},
+                    revision=_reader_revision(settings, reader),
+                )
                 for reader, content in files.items()
             },
             pack=render.archive,
@@ -334,8 +354,8 @@ def _secrets(settings: Settings, host: Host) -> Secrets:
     )
 
 
-def _database_url(role: str, password: Output[str]) -> Output[str]:
-    return Output.concat(f"postgresql://{role}:", password, "@postgres:5432/gad")
+def _database_url(role: str, password: Output[str], query: str) -> Output[str]:
+    return Output.concat(f"postgresql://{role}:", password, f"@postgres:5432/gad{query}")
 
 
 def _archive(files: tuple[render.Rendered, ...]) -> str:
@@ -354,17 +374,18 @@ def _facts(
     containers: dict[str, Declared],
     network: Network,
 ) -> Facts:
-    server, file, names = settings.file.server, settings.file, names_of(settings)
+    file, names, access = settings.file, names_of(settings), settings.file.server.access
     return Facts(
         stack=settings.stack,
         environment=file.environment,
         prefix=settings.prefix,
-        host="local" if server.address is None else f"ssh://{server.user}@{server.address}:{server.port}",
+        server=asdict(access) if access is not None else None,
         url=f"https://{_authority(settings)}",
         http_url=f"http://{file.proxy.site}:{settings.http_port}",
         site=file.proxy.site,
         tls=file.proxy.tls,
         hsts=file.proxy.hsts,
+        postgres_tls=file.postgres.tls,
         release=recorded.model_dump(mode="json"),
         containers=containers,
         networks={

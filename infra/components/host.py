@@ -11,13 +11,15 @@ from pulumi import CustomResource, Input, Output, Resource, ResourceOptions
 
 @dataclass(frozen=True, kw_only=True)
 class HostArgs:
-    """How to reach the machine; without an address it is this one."""
+    """How to reach a server."""
 
-    address: str | None
+    address: str
     port: int
     user: str
-    host_key: str | None
+    host_key: str
     private_key: str | None  # content of the key file; the agent's keys are used without it
+    url: str  # ssh://user@address:port
+    ssh_options: tuple[str, ...]  # they pin the host key and name the private key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +34,19 @@ class Host:
         return ResourceOptions(parent=parent, provider=self.provider, depends_on=depends_on or [])
 
 
-def connect(args: HostArgs) -> Host:
-    """The machine as resources: an explicit provider (default providers are off) and a connection."""
-    if args.address is None:
+# One connection carries all calls: sshd drops further ones past MaxStartups. In a folder that only its
+# owner can write to, and short: a socket's path has 107 characters.
+SHARED = ("-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", "ControlPath=~/.ssh/gad-%C")
+
+
+def connect(args: HostArgs | None) -> Host:
+    """The machine as resources: an explicit provider (default providers are off) and a connection.
+
+    Without a server it is this machine.
+    """
+    if args is None:
         return Host(provider=docker.Provider("local"), connection=None)
-    provider = docker.Provider(
-        "server",
-        host=f"ssh://{args.user}@{args.address}:{args.port}",
-        # One connection carries all calls: sshd drops further ones past MaxStartups.
-        ssh_opts=["-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", "StrictHostKeyChecking=yes"],
-    )
+    provider = docker.Provider("server", host=args.url, ssh_opts=[*args.ssh_options, *SHARED])
     connection = command.remote.ConnectionArgs(
         host=args.address,
         port=args.port,

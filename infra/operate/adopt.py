@@ -21,7 +21,6 @@ PARENTS: dict[tuple[Kind, str], tuple[str, str, str]] = {
     ("volume", "redis"): ("stack:data:Redis", "redis", "redis-data"),
     ("volume", "proxy"): ("stack:edge:Proxy", "proxy", "proxy-data"),
 }
-PROVIDER = "local"
 
 
 def adopt(pulumi: Pulumi, say: Say) -> tuple[str, ...]:
@@ -41,7 +40,8 @@ def adopt(pulumi: Pulumi, say: Say) -> tuple[str, ...]:
     owned.remove(client, containers)
     kept = [item for item in lost if (item.kind, item.role) in PARENTS]
     if kept:
-        provider = f"urn:pulumi:{pulumi.stack}::{PROJECT}::pulumi:providers:docker::{PROVIDER}"
+        name = "local" if desired.file.server.kind == "local" else "server"  # as infra/components/host.py
+        provider = f"urn:pulumi:{pulumi.stack}::{PROJECT}::pulumi:providers:docker::{name}"
         pulumi.read("up", "--yes", "--skip-preview", "--target", provider)
         with NamedTemporaryFile("w", suffix=".json", dir=pulumi.root / ".gad") as file:
             file.write(import_file(kept, provider))

@@ -7,24 +7,36 @@ from docker.errors import DockerException
 from requests.exceptions import RequestException
 
 from infra.errors import GadError
+from infra.operate.server import line_to, refusal
+from infra.ssh import SshAccess
+from infra.toolchain.docker.ssh import OLDEST_API, api_client
+
+TIMEOUT_S = 30
 
 
-def connect(host: str = "local") -> docker.DockerClient:
-    """A client of the engine: `local` (or DOCKER_HOST), or an ssh:// address. Raises GadError."""
+def connect(server: SshAccess | None = None) -> docker.DockerClient:
+    """A client of the engine on `server`, or on this machine (or DOCKER_HOST). Raises GadError."""
+    if server is not None:
+        return _over_ssh(server)
     try:
-        if host == "local":
-            client = docker.from_env(timeout=30)
-        else:
-            client = docker.DockerClient(base_url=host, use_ssh_client=True, timeout=30)
+        client = docker.from_env(timeout=TIMEOUT_S)
         client.ping()
     except (DockerException, RequestException, OSError) as error:
-        where = "on this machine" if host == "local" else f"at {host}"
         raise GadError(
-            f"Docker does not answer {where}: {_reason(error)}",
-            remedy="start it with `gad setup`"
-            if host == "local"
-            else "check the account with `ssh`, and dockerd",
+            f"Docker does not answer on this machine: {_reason(error)}", remedy="start it with `gad setup`"
         ) from error
+    return client
+
+
+def _over_ssh(server: SshAccess) -> docker.DockerClient:
+    line = line_to(server)
+    # docker-py's own way takes no options of ours, so its client gets the streams of `line`.
+    client = docker.DockerClient(base_url=server.url, version=OLDEST_API, use_ssh_client=True)
+    try:
+        client.api = api_client(line, TIMEOUT_S)
+        client.ping()
+    except (DockerException, RequestException, OSError) as error:
+        raise refusal(line.complaint() or _reason(error), server) from error
     return client
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.errors import GadError
 from infra.release import Recorded
+from infra.ssh import SshAccess
 
 _PORT = re.compile(r"(?P<ip>[0-9.]+):(?P<external>\d+)->(?P<internal>\d+)/(?P<protocol>tcp|udp)")
 
@@ -83,12 +83,13 @@ class StackOutputs(_Exported):
     stack: str
     environment: Literal["dev", "staging", "production"]
     prefix: str
-    host: str  # local, or ssh://user@address:port
+    server: SshAccess | None  # how it is reached; None for this machine
     url: str
     http_url: str
     site: str
     tls: Literal["internal", "acme"]
     hsts: bool
+    postgres_tls: bool
     release: Recorded
     containers: dict[str, ContainerDeclared] = Field(min_length=1)
     networks: dict[str, NetworkDeclared] = Field(min_length=1)
@@ -98,7 +99,7 @@ class StackOutputs(_Exported):
     @property
     def address(self) -> str:
         """Where the machine that runs the stack is reached."""
-        return "127.0.0.1" if self.host == "local" else urlsplit(self.host).hostname or ""
+        return "127.0.0.1" if self.server is None else self.server.address
 
     @property
     def live(self) -> str:

@@ -1,45 +1,46 @@
-"""Where a stack's things are: an engine, and the prefix of their names. Needs no secret and no state."""
+"""Where a stack's things are: a machine, and the prefix of their names. Needs no secret and no state."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from infra.claims import claim
 from infra.errors import Exit, GadError
 from infra.operate import stack_file
-
-
-class _Server(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    kind: str
-    address: str | None = None
-    port: int = 22
-    user: str = "deploy"
+from infra.settings import Server
+from infra.ssh import SshAccess
 
 
 @dataclass(frozen=True)
 class Place:
-    """An engine's address (`local`, or ssh://…) and the stack's prefix on it."""
+    """The server (None: this machine), the stack's prefix on its engine, and the folder of its files."""
 
-    engine: str
+    server: SshAccess | None
     prefix: str
+    folder: str
 
 
 def place_of(root: Path, stack: str) -> Place:
-    """The place that the stack file names. Raises GadError."""
+    """The place that the stack file names; claims a prefix for a stack on this machine. Raises GadError."""
+    server = server_of(root, stack)
+    if server.access is None:
+        return Place(None, claim(stack, root).prefix, str(root / ".gad" / stack))
+    return Place(server.access, f"gad-{stack}", f"{server.base_dir}/{stack}")
+
+
+def server_of(root: Path, stack: str) -> Server:
+    """The server section of a stack file. Raises GadError."""
     source = stack_file.path_of(root, stack).name
     try:
-        server = _Server.model_validate(stack_file.read(root, stack).get("server"))
+        return Server.model_validate(stack_file.read(root, stack).get("server"))
     except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(["server", *(str(part) for part in first["loc"])])
         raise GadError(
-            f"server is not readable ({source}): {error.errors()[0]['msg']}",
+            f"{key}: {first['msg'].removeprefix('Value error, ')} ({source})",
             remedy=f"correct {source}; config/stack.schema.json lists every key",
             exit_code=Exit.USAGE,
         ) from None
-    if server.address is None:
-        return Place(engine="local", prefix=claim(stack, root).prefix)
-    return Place(engine=f"ssh://{server.user}@{server.address}:{server.port}", prefix=f"gad-{stack}")

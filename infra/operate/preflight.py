@@ -12,7 +12,6 @@ import docker
 from docker.errors import APIError, ImageNotFound, NotFound
 
 from infra import settings
-from infra.claims import claim
 from infra.errors import Exit, GadError
 from infra.image_lock import read_lock
 from infra.operate import stack_file
@@ -39,16 +38,17 @@ def load_settings(pulumi: Pulumi) -> Settings:
     pulumi.ensure()
     file = settings.parse(pulumi.config(), source=source)
     local = {image.name: image.digest for image in read_lock(pulumi.root).images}
-    return settings.resolve(
-        file, stack=pulumi.stack, block=claim(pulumi.stack, pulumi.root), local_images=local
-    )
+    block = settings.block_of(file, stack=pulumi.stack, checkout=pulumi.root)
+    return settings.resolve(file, stack=pulumi.stack, block=block, local_images=local)
 
 
 def engine_of(desired: Settings) -> docker.DockerClient:
     """The engine the stack runs on. Raises GadError if it cannot be reached."""
-    server = desired.file.server
-    if server.address is None:
+    server = desired.file.server.access
+    if server is None:
         return connect()
+    # Where the connection that the engine's own plugin shares has its socket; ssh does not make it.
+    (Path.home() / ".ssh").mkdir(mode=0o700, exist_ok=True)
     try:
         socket.create_connection((server.address, server.port), timeout=DIAL_S).close()
     except OSError as error:
@@ -56,7 +56,7 @@ def engine_of(desired: Settings) -> docker.DockerClient:
             f"server {server.address} does not answer on port {server.port}: {error.strerror or error}",
             remedy=f"check server.address and server.port (Pulumi.{desired.stack}.yaml) and the network",
         ) from error
-    return connect(f"ssh://{server.user}@{server.address}:{server.port}")
+    return connect(server)
 
 
 def check(desired: Settings, client: docker.DockerClient) -> None:
@@ -102,8 +102,6 @@ def _check_images(digests: Mapping[str, str], client: docker.DockerClient, stack
 
 
 def _check_ports(desired: Settings, client: docker.DockerClient) -> None:
-    if desired.file.server.kind != "local":
-        return  # only a look from the server itself would tell; its own update does
     bind = str(desired.file.proxy.bind)
     holders = {
         (port.get("IP"), port.get("PublicPort")): container["Names"][0].lstrip("/")
@@ -114,13 +112,18 @@ def _check_ports(desired: Settings, client: docker.DockerClient) -> None:
         holder = holders.get((bind, port)) or holders.get((ANYWHERE, port))
         if holder == f"{desired.prefix}-proxy":
             continue
-        udp = key == "https_port" and _in_use(bind, port, socket.SOCK_DGRAM)  # HTTP/3
-        if holder is not None or udp or _in_use(bind, port, socket.SOCK_STREAM):
+        if holder is not None or (desired.file.server.kind == "local" and _is_taken(bind, key, port)):
             by = f"container {holder}" if holder else "another process"
             raise GadError(
                 f"port {port} on {bind} is in use by {by}",
                 remedy=f"stop it, or set proxy.{key} (Pulumi.{desired.stack}.yaml) to a free port",
             )
+
+
+def _is_taken(bind: str, key: str, port: int) -> bool:
+    """Whether anything on this machine has the port; of a server only its engine can be asked."""
+    udp = key == "https_port" and _in_use(bind, port, socket.SOCK_DGRAM)  # HTTP/3
+    return udp or _in_use(bind, port, socket.SOCK_STREAM)
 
 
 def _in_use(address: str, port: int, kind: socket.SocketKind) -> bool:

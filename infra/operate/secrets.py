@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets as random
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from infra.errors import Exit, GadError
@@ -11,19 +13,23 @@ from infra.operate import stack_file
 from infra.operate.locks import release_dead
 from infra.operate.pulumi import Pulumi
 from infra.settings import Secrets, is_placeholder
+from infra.tls_pair import TlsPair, flaw_of, make_pair
 from infra.toolchain.environment import PASSPHRASE_FILE, environment
 
+PAIR = ("postgres_tls_key", "postgres_tls_certificate")
 BYTES = 32  # 256 bits; 43 characters of the URL-safe alphabet
 
 
 def init(pulumi: Pulumi) -> tuple[str, ...]:
     """Create every secret the stack file lacks; return the names of those made.
 
-    What is there stays. The passphrase file is made with mode 0600 if there is none. Raises GadError
-    if the stack file holds a value in clear.
+    What is there stays, except for a TLS pair that PostgreSQL cannot use or not for long any more. The
+    passphrase file is made with mode 0600 if there is none. Raises GadError if the stack file holds a
+    value in clear.
     """
     source = stack_file.path_of(pulumi.root, pulumi.stack).name
-    present = stack_file.read(pulumi.root, pulumi.stack).get("secrets") or {}
+    values = stack_file.read(pulumi.root, pulumi.stack)
+    present = values.get("secrets") or {}
     if not isinstance(present, dict):
         raise GadError(
             f"secrets is no mapping ({source})", remedy="remove it and run this again", exit_code=Exit.USAGE
@@ -38,11 +44,37 @@ def init(pulumi: Pulumi) -> tuple[str, ...]:
     _ensure_passphrase(pulumi)
     release_dead(pulumi.root / ".gad" / "state", pulumi.stack)
     pulumi.ensure()
-    missing = tuple(name for name in Secrets.model_fields if name not in present)
-    for name in missing:
+    missing = [
+        name for name, field in Secrets.model_fields.items() if field.is_required() and name not in present
+    ]
+    made = {name: _strong() for name in missing}
+    now = datetime.now(UTC)
+    if asks_tls(values) and not is_usable(_pair(pulumi, present), at=now):
+        pair = make_pair("postgres", at=now)
+        made |= dict(zip(PAIR, (pair.key, pair.certificate), strict=True))
+    for name, value in made.items():
         # By standard input: arguments are in process lists.
-        pulumi.read("config", "set", "--secret", "--path", f"secrets.{name}", stdin=_strong())
-    return missing
+        pulumi.read("config", "set", "--secret", "--path", f"secrets.{name}", stdin=value)
+    return tuple(made)
+
+
+def asks_tls(values: Mapping[str, object]) -> bool:
+    """Whether a stack file, as it stands, wants PostgreSQL encrypted."""
+    postgres = values.get("postgres")
+    return isinstance(postgres, dict) and postgres.get("tls") in (True, "true")
+
+
+def is_usable(pair: TlsPair | None, *, at: datetime) -> bool:
+    """Whether PostgreSQL can use the pair, at `at` (UTC) and for a while."""
+    return pair is not None and flaw_of(pair, name="postgres", at=at) is None
+
+
+def _pair(pulumi: Pulumi, present: Mapping[str, object]) -> TlsPair | None:
+    if not present.keys() >= set(PAIR):
+        return None
+    shown = pulumi.config().get("secrets")
+    key, certificate = (shown[name] for name in PAIR) if isinstance(shown, dict) else ("", "")
+    return TlsPair(str(key), str(certificate))
 
 
 def _strong() -> str:

@@ -16,12 +16,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from infra import claims
 from infra.errors import GadError
 from infra.names import LABEL_PREFIX, LABEL_ROLE
-from infra.operate import stack_file
 from infra.operate.docker_engine import connect
 from infra.operate.locks import Lock, lock_folder
 from infra.operate.outputs import ContainerDeclared, read_outputs
+from infra.operate.place import place_of, server_of
 from infra.operate.pulumi import Deployment, Pulumi
 from infra.operate.status_memory import memory_in_use
+from infra.ssh import SshAccess
 
 MIB = 1024**2
 LIVE_FILE = "/run/gad/release/live"
@@ -116,20 +117,21 @@ def status(pulumi: Pulumi, *, sizes: bool = False) -> Status:
     with ThreadPoolExecutor(max_workers=1) as background:
         # The engine of the state takes half a second to start; meanwhile the nearest host is asked.
         exported = background.submit(_deployment, pulumi)
-        client = connect() if _is_local(pulumi) else None
+        wanted = server_of(pulumi.root, pulumi.stack).access
+        client = connect() if wanted is None else None
         deployment = exported.result()
     outputs = read_outputs(pulumi.stack, deployment.outputs) if deployment.outputs else None
-    host = outputs.host if outputs is not None else "local"
-    if client is None or host != "local":
-        client = connect(host)
-    prefix = outputs.prefix if outputs is not None else _claimed(pulumi)
+    server = outputs.server if outputs is not None else wanted
+    if client is None or server is not None:
+        client = connect(server)
+    prefix = outputs.prefix if outputs is not None else _prefix(pulumi, server)
     declared = outputs.containers if outputs is not None else {}
     volumes = outputs.volumes if outputs is not None else {}
-    services = _services(client, prefix, declared, is_local=host == "local") if prefix else ()
+    services = _services(client, prefix, declared, is_local=server is None) if prefix else ()
     return Status(
         stack=pulumi.stack,
         prefix=prefix,
-        host=host,
+        host=server.url if server is not None else "local",
         is_declared=outputs is not None,
         interrupted=len(deployment.pending_operations),
         updating=_update_under_way(pulumi),
@@ -155,8 +157,10 @@ def _update_under_way(pulumi: Pulumi) -> str | None:
     return None
 
 
-def _claimed(pulumi: Pulumi) -> str | None:
-    """The prefix the stack has claimed, None if it has not: a look claims nothing."""
+def _prefix(pulumi: Pulumi, server: SshAccess | None) -> str | None:
+    """The prefix of an undeclared stack; None if it has claimed none here: a look claims nothing."""
+    if server is not None:
+        return place_of(pulumi.root, pulumi.stack).prefix
     try:
         known = claims.Claims.model_validate_json(claims.claims_file().read_text(encoding="utf-8"))
     except (OSError, ValidationError):
@@ -173,11 +177,6 @@ def _deployment(pulumi: Pulumi) -> Deployment:
         if pulumi.exists():
             raise
         return Deployment()
-
-
-def _is_local(pulumi: Pulumi) -> bool:
-    server = stack_file.read(pulumi.root, pulumi.stack).get("server")
-    return not isinstance(server, Mapping) or server.get("kind", "local") == "local"
 
 
 def _services(

@@ -15,6 +15,7 @@ from infra.operate.docker_engine import connect
 from infra.operate.locks import release_dead
 from infra.operate.place import place_of
 from infra.operate.pulumi import Deployment, Pulumi
+from infra.operate.server import remove_folder
 from infra.settings import Settings
 
 # Nobody waits at a prompt here, and the preview of an update that runs at once is only time lost.
@@ -89,11 +90,13 @@ def clean(pulumi: Pulumi, say: Say) -> None:
             pulumi.read("state", "unprotect", "--all", "--yes")
             pulumi.run("destroy", *UNATTENDED)
         pulumi.read("stack", "rm", "--yes", "--preserve-config")
-    client = connect(place.engine)
+    client = connect(place.server)
     rest = owned.owned(client, place.prefix)
     owned.remove(client, rest)
     for item in rest:
         say(f"removed {item.kind} {item.name}")
+    if place.server is not None:
+        remove_folder(place.server, place.folder)
     shutil.rmtree(pulumi.root / ".gad" / pulumi.stack, ignore_errors=True)
     claims.release(pulumi.stack, pulumi.root)
 
@@ -101,11 +104,11 @@ def clean(pulumi: Pulumi, say: Say) -> None:
 def orphans(pulumi: Pulumi) -> tuple[owned.Owned, ...]:
     """What is on the stack's engine with its labels and is not in its state."""
     place = place_of(pulumi.root, pulumi.stack)
-    held = owned.owned(connect(place.engine), place.prefix)
+    held = owned.owned(connect(place.server), place.prefix)
     deployment = pulumi.deployment() if pulumi.exists() else Deployment()
     return owned.unknown(held, deployment)
 
 
 def remove_orphans(pulumi: Pulumi, items: tuple[owned.Owned, ...]) -> None:
     """Remove what `orphans` found; volumes with their data. The caller has asked the person before."""
-    owned.remove(connect(place_of(pulumi.root, pulumi.stack).engine), items)
+    owned.remove(connect(place_of(pulumi.root, pulumi.stack).server), items)

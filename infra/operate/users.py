@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import secrets as random
+import shlex
 import subprocess
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from infra.errors import GadError
+from infra.operate.docker_engine import connect
 from infra.operate.outputs import StackOutputs
+from infra.operate.server import line_to
 
 
 class Account(BaseModel):
@@ -30,10 +33,10 @@ def create_admin(outputs: StackOutputs, *, email: str, first_name: str, last_nam
     container = outputs.containers[outputs.live].name
     names = ["--email", email, "--first-name", first_name, "--last-name", last_name]
     command = ["docker", "exec", "-i", container, "python", "-m", "app.admin", "create", *names]
-    environment = os.environ if outputs.host == "local" else {**os.environ, "DOCKER_HOST": outputs.host}
-    done = subprocess.run(
-        command, input=f"{password}\n", text=True, capture_output=True, check=False, env=environment
-    )
+    if outputs.server is not None:
+        connect(outputs.server).close()  # says in one sentence what is wrong, if anything is
+        command = line_to(outputs.server).running(shlex.join(command))
+    done = subprocess.run(command, input=f"{password}\n", text=True, capture_output=True, check=False)
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
         remedy = next((line for line in lines if line.startswith("remedy: ")), "look at `gad status`")

@@ -73,7 +73,7 @@ def verify(pulumi: Pulumi, *, junit: Path | None = None) -> Report:
     """
     state = pulumi.read("stack", "export")
     outputs = read_outputs(pulumi.stack, _Export.model_validate_json(state).deployment.outputs)
-    connect(outputs.host).close()  # one sentence now, rather than one per check
+    connect(outputs.server).close()  # one sentence now, rather than one per check
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gad-verify-") as folder:
         results = run_suite(pulumi.root, outputs, state, Path(folder))

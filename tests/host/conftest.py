@@ -9,7 +9,6 @@ and what a person can do about a failure after "Remedy:"; both reach the report.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Generator
 from concurrent.futures import Future
@@ -52,8 +51,6 @@ def stack_of(config: pytest.Config) -> Stack:
         raise pytest.UsageError(f"--gad-outputs {outputs}: {error}") from None
     if stack.outputs.tls == "internal" and (authority is None or not authority.is_file()):
         raise pytest.UsageError("--gad-authority is missing: `gad up STACK` saves the stack's own authority")
-    if stack.outputs.host != "local":
-        os.environ["DOCKER_HOST"] = stack.outputs.host  # testinfra's docker:// asks the CLI
     config.stash[STACK] = stack
     return stack
 

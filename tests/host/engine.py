@@ -9,11 +9,12 @@ from typing import Any
 
 import docker
 import pytest
-import testinfra
+from over_ssh import container_of
 from testinfra.host import Host
 
 from infra.operate.docker_engine import connect
 from infra.operate.outputs import StackOutputs
+from infra.ssh import SshAccess
 
 # One look per container: an exec costs 0.1 s, and there are dozens of questions.
 LOOK = Path(__file__).with_name("look.sh").read_text(encoding="utf-8")
@@ -76,8 +77,11 @@ def _process(fields: dict[str, list[str]]) -> Process:
 class Running:
     """A declared container that runs: the engine's record of it, of its image, and the inside."""
 
-    def __init__(self, engine: docker.DockerClient, name: str, inspect: dict[str, Any]) -> None:
+    def __init__(
+        self, engine: docker.DockerClient, server: SshAccess | None, name: str, inspect: dict[str, Any]
+    ) -> None:
         self._engine = engine
+        self._server = server
         self.name = name
         self.inspect = inspect
         self.config: dict[str, Any] = inspect["Config"]
@@ -92,7 +96,7 @@ class Running:
     @cached_property
     def inside(self) -> Host:
         """The container itself, for commands in it."""
-        return testinfra.get_host(f"docker://{self.name}")
+        return container_of(self._server, self.name)
 
     @cached_property
     def look(self) -> Look:
@@ -120,7 +124,7 @@ class Engine:
 
     def __init__(self, outputs: StackOutputs) -> None:
         self._outputs = outputs
-        self.client = connect(outputs.host)
+        self.client = connect(outputs.server)
         self._running: dict[str, Running] = {}
 
     def running(self, role: str) -> Running:
@@ -133,7 +137,7 @@ class Engine:
                 pytest.fail(f"container {name} does not exist", pytrace=False)
             if inspect["State"]["Status"] != "running":
                 pytest.fail(f"container {name} does not run: {inspect['State']['Status']}", pytrace=False)
-            self._running[role] = Running(self.client, name, inspect)
+            self._running[role] = Running(self.client, self._outputs.server, name, inspect)
         return self._running[role]
 
     @cached_property

@@ -12,6 +12,8 @@ from engine import Running
 
 LEAST = 16  # characters: shorter ones would be found everywhere, and are no secrets
 URL = re.compile(r"[a-z]+://\S+")
+PEM_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n(?P<body>[^-]+)\n-----END")
+CERTIFICATE = "-----BEGIN CERTIFICATE-----"  # shown to whoever connects: no secret
 STORED_PASSWORD = re.compile(r"#([0-9a-f]{64})\b")
 
 # Name and content of each file on two lines; neither name nor content is part of any command line.
@@ -73,7 +75,12 @@ def read_secrets(readers: Mapping[str, Running]) -> SecretValues:
 
 
 def parts(name: str, content: str) -> dict[str, str]:
-    """A file's secret values: a URL's password as well as the URL, an ACL's stored passwords."""
+    """A file's secret values: a URL's password too, an ACL's stored passwords, the lines of a private key."""
+    if content.startswith(CERTIFICATE):
+        return {}
+    if key := PEM_KEY.match(content):
+        # Line by line, for text that holds it in another form (JSON, say) has other line ends.
+        return {f"{name}#{i}": line for i, line in enumerate(key["body"].splitlines()) if len(line) >= LEAST}
     if name.endswith(".acl"):
         return {f"{name}#{i}": stored for i, stored in enumerate(STORED_PASSWORD.findall(content))}
     if URL.fullmatch(content):

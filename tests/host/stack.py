@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import testinfra
 from edge import Edge
 from engine import Engine
+from over_ssh import host_of
 from secret_values import SecretValues, read_secrets
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
@@ -37,7 +37,7 @@ class Stack:
     @cached_property
     def host(self) -> Host:
         """The machine that runs the engine."""
-        return testinfra.get_host("local://" if self.outputs.host == "local" else self.outputs.host)
+        return host_of(self.outputs.server)
 
     @cached_property
     def engine(self) -> Engine:

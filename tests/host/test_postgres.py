@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from engine import Engine
 
+from infra.operate.outputs import StackOutputs
+
 SUBJECT = "postgres"
 
 QUESTIONS = """
@@ -27,6 +29,9 @@ SELECT json_build_object(
   'ddl', has_schema_privilege('gad_app', 'public', 'CREATE'),
   'owned', (SELECT count(*) FROM pg_class WHERE relowner = 'gad_app'::regrole),
   'checksums', current_setting('data_checksums'),
+  'ssl', current_setting('ssl'),
+  'protocols', (SELECT json_agg(DISTINCT coalesce(version, 'clear text'))
+    FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL),
   'durable', array_agg(current_setting(name) ORDER BY name)
 ) FROM unnest(ARRAY['fsync', 'full_page_writes', 'synchronous_commit']) AS name
 """
@@ -97,6 +102,34 @@ def test_data_is_durable(answers: dict[str, Any]) -> None:
     Remedy: compare postgresql.conf with its template; `gad up` puts it back.
     """
     assert (answers["checksums"], answers["durable"]) == ("on", ["on", "on", "on"])
+
+
+# Whether postgres.tls is declared → what the server says of itself, and of every session over the network.
+ENCRYPTION = {True: ("on", ["TLSv1.3"]), False: ("off", ["clear text"])}
+CLEAR_TEXT = {True: "no encryption", False: "no password supplied"}
+
+
+def test_sessions_are_encrypted(answers: dict[str, Any], outputs: StackOutputs) -> None:
+    """Every session over the network is encrypted, if that is declared.
+
+    Remedy: compare postgresql.conf with its template and the API's slot with its release; `gad up` puts
+    both back.
+    """
+    assert (answers["ssl"], answers["protocols"]) == ENCRYPTION[outputs.postgres_tls]
+
+
+def test_clear_text_is_refused(engine: Engine, outputs: StackOutputs) -> None:
+    """Nobody gets in without encryption, if it is declared.
+
+    Remedy: compare pg_hba.conf with its template; `gad up` puts it back.
+    """
+    inside = engine.running("postgres").inside
+    wanted = "host=postgres user=gad_app dbname=gad sslmode=disable"
+    answer = inside.run("psql -Xw %s -c 'SELECT 1'", wanted)
+    assert (answer.rc, [each for each in CLEAR_TEXT.values() if each in answer.stderr]) == (
+        2,
+        [CLEAR_TEXT[outputs.postgres_tls]],
+    )
 
 
 @pytest.mark.parametrize("account", ["gad_app", "gad_owner", "postgres"])

@@ -31,9 +31,11 @@ CONTRACT = (
     Arrow("infra.release", (), PURE),
     Arrow("infra.claims", ("infra.errors",), "a claim on ports and names is made before settings exist"),
     Arrow("infra.image_lock", ("infra.errors",), "whoever builds and whoever deploys read the same file"),
+    Arrow("infra.ssh", (), PURE),
+    Arrow("infra.tls_pair", (), PURE),
     Arrow(
         "infra.settings",
-        ("infra.claims", "infra.errors", "infra.image_lock"),
+        ("infra.claims", "infra.errors", "infra.image_lock", "infra.ssh", "infra.tls_pair"),
         "settings are read before anything else is known",
     ),
     Arrow(
@@ -67,8 +69,9 @@ CONTRACT = (
         "infra.operate",
         (
             *("infra.stack", "infra.settings", "infra.names", "infra.toolchain", "infra.errors"),
-            # To give a claim back, to read a recorded release, to write the digests of what was built.
-            *("infra.claims", "infra.release", "infra.image_lock"),
+            # To give a claim back, to read a recorded release, to write the digests of what was built,
+            # to reach a server, to make PostgreSQL's certificate.
+            *("infra.claims", "infra.release", "infra.image_lock", "infra.ssh", "infra.tls_pair"),
         ),
         "operating goes through the stack; components and texts are the program's business",
     ),

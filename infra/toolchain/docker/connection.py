@@ -16,13 +16,11 @@ from docker.utils import parse_host
 from infra.errors import GadError
 from infra.toolchain.plugin import Properties
 
-from .ssh import SshHost, mount
+from .ssh import SshHost, api_client
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 # Seconds without a byte from the engine: longer than any single call but a stop, which adds its own grace.
 TIMEOUT_S = 120
-# What the provider is written against: Docker 20.10.
-OLDEST_API = "1.41"
 
 
 class Connection:
@@ -63,14 +61,7 @@ class Connection:
     def _connect(self) -> APIClient:
         if self._ssh is None:
             return APIClient(base_url=str(parse_host(self.host)), version="auto", timeout=TIMEOUT_S)
-        # With a version given, the constructor asks nothing over a connection that is not ours yet.
-        probe = self._over_ssh(self._ssh, OLDEST_API)
-        return self._over_ssh(self._ssh, probe.version(api_version=False)["ApiVersion"])
-
-    def _over_ssh(self, host: SshHost, version: str) -> APIClient:
-        client = APIClient(base_url=self.host, version=version, timeout=TIMEOUT_S, use_ssh_client=True)
-        mount(client, host, TIMEOUT_S)
-        return client
+        return api_client(self._ssh, TIMEOUT_S)
 
     def _why(self, error: BaseException) -> str:
         complaint = self._ssh.complaint() if self._ssh is not None else ""

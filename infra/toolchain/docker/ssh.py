@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-import requests
 import urllib3
+from docker import APIClient
 from docker.transport.basehttpadapter import BaseHTTPAdapter
 
 from infra.errors import GadError
 
 # Seconds: `ssh` gives up on a host that does not answer; the official client's own value.
 CONNECT_TIMEOUT_S = 30
+# What the provider is written against: Docker 20.10.
+OLDEST_API = "1.41"
 # Seconds the shared connection outlives its last request; it is closed at the end of the process anyway.
 PERSIST_S = 30
 
@@ -42,13 +44,14 @@ class SshHost:
         self.stderr: IO[bytes] = (self.folder / "stderr").open("a+b")
         destination = [*(["-l", parts.username] if parts.username else [])]
         destination += ["-p", str(parts.port)] if parts.port else []
-        # The first value of an option counts, so what the program says goes first.
+        # The first value of an option counts. The connection is this process's own, whatever the program says
+        # of sharing one: no other process can end it, and none that another has authenticated is taken.
         self.arguments = [
             "ssh",
-            *options,
-            *("-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_TIMEOUT_S}"),
             *("-o", "ControlMaster=auto", "-o", f"ControlPath={self.folder}/%C"),
-            *("-o", f"ControlPersist={PERSIST_S}", "-T"),
+            *("-o", f"ControlPersist={PERSIST_S}"),
+            *options,
+            *("-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_TIMEOUT_S}", "-T"),
             *destination,
         ]
         self.hostname = parts.hostname
@@ -57,7 +60,11 @@ class SshHost:
     @property
     def command(self) -> list[str]:
         """Speak with the Docker engine over standard input and output."""
-        return [*self.arguments, "--", self.hostname, "docker system dial-stdio"]
+        return self.running("docker system dial-stdio")
+
+    def running(self, script: str) -> list[str]:
+        """The command line that runs `script` in the account's shell there, over the shared connection."""
+        return [*self.arguments, "--", self.hostname, script]
 
     def start(self, stream: socket.socket) -> None:
         """Start a client that speaks over `stream`; those that ended are reaped on the way."""
@@ -140,6 +147,14 @@ class SshAdapter(BaseHTTPAdapter):
         return self.ssh_pool
 
 
-def mount(session: requests.Session, host: SshHost, timeout: int) -> None:
-    """Let `session` reach `host` under the address docker-py uses for ssh."""
-    session.mount("http+docker://ssh", SshAdapter(host, timeout))
+def api_client(host: SshHost, timeout: int) -> APIClient:
+    """A client of the engine on `host`, speaking the newest API that both know; `timeout` in seconds."""
+    # With a version given, the constructor asks nothing over a connection that is not ours yet.
+    probe = _client(host, OLDEST_API, timeout)
+    return _client(host, probe.version(api_version=False)["ApiVersion"], timeout)
+
+
+def _client(host: SshHost, version: str, timeout: int) -> APIClient:
+    client = APIClient(base_url=host.url, version=version, timeout=timeout, use_ssh_client=True)
+    client.mount("http+docker://ssh", SshAdapter(host, timeout))  # the address docker-py uses for ssh
+    return client

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[3]
 RECIPE = """
 FROM {base}
 RUN apt-get update -qq \\
- && apt-get install -yqq --no-install-recommends openssh-server \\
+ && apt-get install -yqq --no-install-recommends openssh-server{packages} \\
  && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_* \\
  && mkdir -p /run/sshd
 CMD ["/usr/sbin/sshd", "-D", "-e"]
@@ -78,7 +78,7 @@ def ssh_server() -> Iterator[SshServer]:
     """Start it, and remove it afterwards. The image stays: its layers are what makes the next run fast."""
     client = docker.from_env()
     try:
-        image = _image(client)
+        image = sshd_image(client)
         container = client.containers.run(
             image,
             ["sh", "-c", "ssh-keygen -A >/dev/null && exec /usr/sbin/sshd -D -e"],
@@ -97,28 +97,33 @@ def ssh_server() -> Iterator[SshServer]:
         client.close()
 
 
-def _image(client: docker.DockerClient) -> str:
+def sshd_image(client: docker.DockerClient, tag: str = "gad-test-sshd", packages: Sequence[str] = ()) -> str:
+    """Id of an image with sshd and further packages of Debian, built if it is not there."""
     _, base = rootfs.provide(client, load_catalogue(ROOT).root, PlainReporter(Console(stderr=True)))
-    recipe = RECIPE.format(base=base).encode()
+    recipe = RECIPE.format(base=base, packages="".join(f" {name}" for name in packages)).encode()
     # The network of the host: the default bridge may have no name resolution.
-    image, _ = client.images.build(
-        fileobj=io.BytesIO(recipe), tag="gad-test-sshd", network_mode="host", rm=True
-    )
+    image, _ = client.images.build(fileobj=io.BytesIO(recipe), tag=tag, network_mode="host", rm=True)
     return str(image.id)
 
 
-def _prepared(container: Container) -> SshServer:
+def throwaway_key() -> tuple[str, str]:
+    """A new Ed25519 key: the private half as OpenSSH writes it, the public one as `type key`."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-    ).decode()
+    )
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return private.decode(), public.decode()
+
+
+def _prepared(container: Container) -> SshServer:
+    private, public = throwaway_key()
     container.reload()
     port = int(container.ports["22/tcp"][0]["HostPort"])
-    _await_ssh(port)
+    await_ssh(port)
     server = SshServer(container, {})
     server.run("mkdir", "-p", "-m", "700", "/root/.ssh")
-    server.run("tee", "/root/.ssh/authorized_keys", stdin=public.decode())
+    server.run("tee", "/root/.ssh/authorized_keys", stdin=public)
     server.run("useradd", "--create-home", USER)
     server.run("chpasswd", stdin=f"{USER}:{PASSWORD}")
     login = {
@@ -133,7 +138,8 @@ def _prepared(container: Container) -> SshServer:
     return SshServer(container, login)
 
 
-def _await_ssh(port: int) -> None:
+def await_ssh(port: int) -> None:
+    """Wait until sshd answers on this loopback port; raises what the last try met."""
     deadline = time.monotonic() + START_S
     while True:
         try:

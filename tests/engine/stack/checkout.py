@@ -30,6 +30,7 @@ class Checkout:
     """The files of this checkout at another place, with the stack `check` instead of `dev`."""
 
     root: Path
+    stack: str = STACK
 
     @classmethod
     def copy(cls, root: Path) -> Checkout:
@@ -55,10 +56,19 @@ class Checkout:
         checkout.gad("setup").succeeded()
         return checkout
 
+    def of_stack(self, stack: str) -> Checkout:
+        """The same files, for another of their stacks."""
+        return Checkout(self.root, stack)
+
     @property
     def prefix(self) -> str:
-        """The prefix its stack has claimed."""
-        return next(c["prefix"] for c in self._claims() if c["checkout"] == str(self.root))
+        """The prefix its stack has claimed; on a server none is claimed, its name is enough there."""
+        claimed = [c["prefix"] for c in self.claims() if c["stack"] == self.stack]
+        return claimed[0] if claimed else f"gad-{self.stack}"
+
+    def claims(self) -> list[dict[str, str]]:
+        """What this checkout has claimed on this machine."""
+        return [claim for claim in self._claims() if claim["checkout"] == str(self.root)]
 
     def _claims(self) -> list[dict[str, str]]:
         state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
@@ -70,15 +80,15 @@ class Checkout:
         return Command.run([str(self.root / "bin" / "gad"), *args], self.root, self.environment(), stdin)
 
     def pulumi(self, *args: str) -> Command:
-        """Run a plain `pulumi` as a person would after `eval "$(gad env check)"`."""
-        command = ["pulumi", *args, "--stack", STACK, "--non-interactive"]
+        """Run a plain `pulumi` as a person would after `eval "$(gad env STACK)"`."""
+        command = ["pulumi", *args, "--stack", self.stack, "--non-interactive"]
         return Command.run(command, self.root, self.environment(), "")
 
     def environment(self) -> dict[str, str]:
-        """What `eval "$(gad env check)"` gives; this process's own stack is forgotten."""
+        """What `eval "$(gad env STACK)"` gives; this process's own stack is forgotten."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PULUMI_", "GAD_"))}
         answer = subprocess.run(
-            [str(self.root / "bin" / "gad"), "env", STACK, "--json"],
+            [str(self.root / "bin" / "gad"), "env", self.stack, "--json"],
             env=kept,
             cwd=self.root,
             check=True,
@@ -89,8 +99,8 @@ class Checkout:
 
     @property
     def stack_file(self) -> Path:
-        """`Pulumi.check.yaml`."""
-        return self.root / f"Pulumi.{STACK}.yaml"
+        """`Pulumi.check.yaml`, or that of another stack."""
+        return self.root / f"Pulumi.{self.stack}.yaml"
 
     def edit(self, key: str, value: object) -> str:
         """Set one value of the stack file, `api.memory_mib` for example; return the file as it was."""

@@ -5,35 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import threading
-from pathlib import Path
 
 import docker
 import pytest
 import yaml
 
 from tests.engine.stack.checkout import STACK, Checkout
+from tests.engine.stack.leaks import leaks, needles_of, process_watch
 
 
 @pytest.fixture(scope="module")
 def needles(checkout: Checkout) -> dict[str, bytes]:
-    """Each secret value, and its base64 at every alignment, under the name to print."""
-    shown = json.loads(checkout.pulumi("config", "--show-secrets", "--json").succeeded().out)
-    secrets: dict[str, str] = json.loads(shown["grupo-gad:secrets"]["value"])
-    assert len(secrets) == 8
-    found = {}
-    for name, value in secrets.items():
-        found[name] = value.encode()
-        for shift in range(3):
-            encoded = base64.b64encode(b"\0" * shift + value.encode())
-            # The ends depend on what stands beside the value.
-            found[f"{name} in base64 ({shift})"] = encoded[4 * (shift > 0) : -4]
-    return found
-
-
-def leaks(text: bytes, needles: dict[str, bytes]) -> list[str]:
-    """Names of the secrets that are in `text`; never the values, this ends up in logs."""
-    return [name for name, needle in needles.items() if needle in text]
+    """The values to look for."""
+    return needles_of(checkout)
 
 
 def test_the_scan_can_see(needles: dict[str, bytes]) -> None:
@@ -64,33 +48,15 @@ def test_what_docker_tells(
 
 
 def test_process_lists_and_logs_while_it_updates(checkout: Checkout, needles: dict[str, bytes]) -> None:
-    ended = threading.Event()
-    seen: list[str] = []
-    looks = 0
-
-    def watch() -> None:
-        nonlocal looks
-        while not ended.is_set():
-            for process in Path("/proc").glob("[0-9]*"):
-                for part in ("cmdline", "environ"):
-                    try:
-                        seen.extend(leaks((process / part).read_bytes(), needles))
-                    except OSError:
-                        continue
-            looks += 1
-
     original = checkout.edit("secrets", _rotated(checkout))
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     try:
-        checkout.gad("up", STACK, "--no-verify").succeeded()
+        with process_watch(needles) as watch:
+            checkout.gad("up", STACK, "--no-verify").succeeded()
     finally:
-        ended.set()
-        watcher.join()
         checkout.stack_file.write_text(original)
         checkout.gad("up", STACK, "--no-verify").succeeded()
-    assert looks > 10
-    assert seen == []
+    assert watch.looks > 10
+    assert watch.found == []
     logs = [p for p in (checkout.root / ".gad" / "logs").rglob("*") if p.is_file()]
     assert logs
     assert {str(p): found for p in logs if (found := leaks(p.read_bytes(), needles))} == {}

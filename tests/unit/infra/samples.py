@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from infra import settings
 from infra.claims import Claim
 from infra.settings import Secrets, Settings
+from infra.tls_pair import make_pair
 
 DIGESTS: Mapping[str, str] = {
     name: f"127.0.0.1:5000/gad/{name}@sha256:{hashlib.sha256(name.encode()).hexdigest()}"
     for name in settings.IMAGES
 }
 OTHER_APP = f"127.0.0.1:5000/gad/app@sha256:{'0' * 64}"
+SECRETS = tuple(name for name, field in Secrets.model_fields.items() if field.is_required())
+PAIR = make_pair("postgres", at=datetime.now(UTC))
+TLS_SECRETS: Mapping[str, object] = {
+    "postgres_tls_key": PAIR.key,
+    "postgres_tls_certificate": PAIR.certificate,
+}
+TLS: Mapping[str, object] = {
+    "postgres.tls": True,
+    **{f"secrets.{name}": value for name, value in TLS_SECRETS.items()},
+}
 BLOCK = Claim(index=0, stack="dev", checkout="/checkout", prefix="gad-dev")
 
 
@@ -32,7 +44,7 @@ def sample_config(changes: Mapping[str, object] | None = None) -> dict[str, obje
         "redis": {"memory_mib": 128, "maxmemory_mib": 64},
         "api": {"memory_mib": 256},
         "proxy": {"site": "localhost", "tls": "internal"},
-        "secrets": {name: strong(name) for name in Secrets.model_fields},
+        "secrets": {name: strong(name) for name in SECRETS},
     }
     for path, value in (changes or {}).items():
         section, _, key = path.partition(".")
@@ -58,6 +70,7 @@ REMOTE: Mapping[str, object] = {
         "port": 2222,
         "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ",
     },
+    "network": {"subnet": "10.88.0.0/22"},
     "images": {"source": "registry", **DIGESTS},
     "proxy": {"site": "staging.test", "tls": "acme", "acme_email": "ops@staging.test", "bind": "192.0.2.10"},
 }
@@ -66,4 +79,5 @@ REMOTE: Mapping[str, object] = {
 def sample_settings(changes: Mapping[str, object] | None = None, block: Claim = BLOCK) -> Settings:
     """The whole sample stack, as its program would see it."""
     file = settings.parse(sample_config(changes), source="Pulumi.dev.yaml")
-    return settings.resolve(file, stack=file.environment, block=block, local_images=DIGESTS)
+    given = block if file.server.kind == "local" else None
+    return settings.resolve(file, stack=file.environment, block=given, local_images=DIGESTS)

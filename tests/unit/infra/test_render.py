@@ -35,12 +35,13 @@ def caddyfile(**changes: object) -> str:
     return file.text
 
 
-def postgres(memory_mib: int = 512, max_connections: int = 50) -> tuple[Rendered, ...]:
+def postgres(memory_mib: int = 512, max_connections: int = 50, *, tls: bool = False) -> tuple[Rendered, ...]:
     return render.postgres_files(
         memory_mib=memory_mib,
         max_connections=max_connections,
         subnet=SUBNET,
         roles=("gad_owner", "gad_app"),
+        tls=tls,
     )
 
 
@@ -52,6 +53,8 @@ def setting(text: str, key: str) -> str:
 RENDERED = {
     "postgresql.conf": lambda: postgres()[0].text,
     "pg_hba.conf": lambda: postgres()[1].text,
+    "postgresql.conf.tls": lambda: postgres(tls=True)[0].text,
+    "pg_hba.conf.tls": lambda: postgres(tls=True)[1].text,
     "redis.conf": lambda: render.redis_files(maxmemory_mib=64)[0].text,
     "Caddyfile.internal": caddyfile,
     "Caddyfile.acme": lambda: caddyfile(
@@ -94,6 +97,16 @@ def test_only_named_roles_reach_the_database_and_only_from_its_network() -> None
         ["host", "gad", "gad_owner", "10.77.1.0/24", "scram-sha-256"],
         ["host", "gad", "gad_app", "10.77.1.0/24", "scram-sha-256"],
     ]
+
+
+def test_with_tls_no_line_lets_clear_text_in() -> None:
+    files = postgres(tls=True)
+    lines = [line.split()[:3] for line in files[1].text.splitlines() if line.startswith("host")]
+    assert lines == [["hostssl", "gad", "gad_owner"], ["hostssl", "gad", "gad_app"]]
+    assert (setting(files[0].text, "ssl"), setting(files[0].text, "ssl_min_protocol_version")) == (
+        "on",
+        "'TLSv1.3'",
+    )
 
 
 def test_redis_accounts_hold_no_password_in_clear() -> None:

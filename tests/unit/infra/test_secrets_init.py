@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from infra.errors import Exit, GadError
 from infra.operate import secrets
 from infra.operate.pulumi import Pulumi
 from infra.settings import SECRET, is_placeholder
+from infra.tls_pair import make_pair
 
 
 def stack(root: Path, content: str) -> Pulumi:
@@ -31,6 +33,22 @@ def test_an_unlucky_value_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> Non
     draws = iter(["-" + "a" * 42, "todo" + "a" * 39, "b" * 43])
     monkeypatch.setattr(secrets.random, "token_urlsafe", lambda _: next(draws))
     assert secrets._strong() == "b" * 43
+
+
+@pytest.mark.parametrize(
+    ("values", "asks"),
+    [({}, False), ({"postgres": None}, False), ({"postgres": {}}, False)]
+    + [({"postgres": {"tls": tls}}, asks) for tls, asks in [(True, True), ("true", True), (False, False)]],
+)
+def test_only_a_stack_that_asks_for_tls_gets_a_pair(values: dict[str, object], asks: bool) -> None:
+    assert secrets.asks_tls(values) is asks
+
+
+@pytest.mark.parametrize(("age_days", "usable"), [(0, True), (794, True), (796, False), (900, False)])
+def test_a_pair_is_made_anew_before_it_ends(age_days: int, usable: bool) -> None:
+    now = datetime.now(UTC)
+    assert secrets.is_usable(make_pair("postgres", at=now - timedelta(days=age_days)), at=now) is usable
+    assert secrets.is_usable(None, at=now) is False
 
 
 @pytest.mark.parametrize("value", ["hunter2", "{secure: v1:x, note: y}", "{value: x}", "[v1:x]"])
@@ -70,4 +88,4 @@ def test_a_passphrase_that_the_caller_has_set_is_enough(
 ) -> None:
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "mine")
     secrets._ensure_passphrase(stack(tmp_path, ""))
-    assert not (tmp_path / ".gad").exists()
+    assert list((tmp_path / ".gad").rglob("*.passphrase")) == []

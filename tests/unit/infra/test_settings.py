@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,19 @@ from infra import settings
 from infra.claims import Claim
 from infra.errors import Exit, GadError
 from infra.operate import stack_file
-from infra.settings import Secrets
-from tests.unit.infra.samples import BLOCK, DIGESTS, REMOTE, sample_config, sample_settings, strong, without
+from infra.tls_pair import make_pair
+from tests.unit.infra.samples import (
+    BLOCK,
+    DIGESTS,
+    REMOTE,
+    SECRETS,
+    TLS,
+    TLS_SECRETS,
+    sample_config,
+    sample_settings,
+    strong,
+    without,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 STACKS = ("dev", "staging", "production")
@@ -85,7 +97,7 @@ def test_a_missing_key_is_named(path: str) -> None:
     assert refusal(without(path)).fact == f"{path} is missing (Pulumi.dev.yaml)"
 
 
-@pytest.mark.parametrize("name", Secrets.model_fields)
+@pytest.mark.parametrize("name", SECRETS)
 def test_a_missing_secret_says_how_to_make_it(name: str) -> None:
     error = refusal(without(f"secrets.{name}"))
     assert error.fact == f"secrets.{name} is missing (Pulumi.dev.yaml)"
@@ -116,6 +128,31 @@ def test_a_server_has_its_own_names_ports_and_folder() -> None:
     remote = sample_settings(REMOTE)
     assert (remote.https_port, remote.http_port, remote.prefix) == (443, 80, "gad-staging")
     assert remote.host_dir == "/opt/grupogad/staging"
+    assert str(remote.subnet) == "10.88.0.0/22"
+
+
+def test_a_server_takes_no_block_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    file = settings.parse(sample_config(REMOTE), source="x")
+    assert settings.block_of(file, stack="staging", checkout=tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [
+        ({"network": {}}, "network.subnet is missing (Pulumi.staging.yaml)"),
+        (
+            {"server.private_key_file": "/nowhere/key"},
+            "server.private_key_file /nowhere/key does not exist (Pulumi.staging.yaml)",
+        ),
+    ],
+)
+def test_what_a_server_needs_is_named(changes: Mapping[str, object], fact: str) -> None:
+    with pytest.raises(GadError) as refused:
+        sample_settings({**REMOTE, **changes})
+    assert refused.value.fact == fact
+    assert refused.value.exit_code == Exit.USAGE
 
 
 @pytest.mark.parametrize(
@@ -161,7 +198,7 @@ def test_a_revision_changes_with_exactly_the_named_secrets() -> None:
     assert sample_settings().revision(*reversed(names)) == before
     changed = {
         name
-        for name in Secrets.model_fields
+        for name in SECRETS
         if sample_settings({f"secrets.{name}": strong("another")}).revision(*names) != before
     }
     assert changed == {*names, "revision_key"}  # keyed: another key is another name for all
@@ -169,15 +206,15 @@ def test_a_revision_changes_with_exactly_the_named_secrets() -> None:
 
 def test_a_revision_reveals_nothing() -> None:
     complete = sample_settings()
-    revision = complete.revision(*Secrets.model_fields)
+    revision = complete.revision(*SECRETS)
     assert len(revision) == 12
-    assert [name for name in Secrets.model_fields if revision in strong(name)] == []
+    assert [name for name in SECRETS if revision in strong(name)] == []
 
 
 def test_secrets_are_in_no_text_of_the_settings() -> None:
     complete = sample_settings()
     text = "".join([repr(complete), str(complete), complete.model_dump_json(), repr(complete.file.secrets)])
-    assert [name for name in Secrets.model_fields if strong(name) in text] == []
+    assert [name for name in SECRETS if strong(name) in text] == []
 
 
 def test_a_refused_secret_is_not_shown() -> None:
@@ -188,13 +225,55 @@ def test_a_refused_secret_is_not_shown() -> None:
     assert strong("extra") not in shown
 
 
+# PostgreSQL's certificate
+
+NOW = datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [
+        ({"secrets.postgres_tls_key": None}, "postgres.tls needs secrets.postgres_tls_key"),
+        ({"secrets.postgres_tls_certificate": None}, "postgres.tls needs secrets.postgres_tls_certificate"),
+        (
+            {"secrets.postgres_tls_key": make_pair("postgres", at=NOW).key},
+            "secrets.postgres_tls_*: the key is not the certificate's",
+        ),
+    ],
+)
+def test_encryption_needs_a_usable_pair(changes: Mapping[str, object], fact: str) -> None:
+    error = refusal(sample_config({**TLS, **changes}))
+    assert error.fact == f"{fact} (Pulumi.dev.yaml)"
+    assert error.remedy == "run `gad secrets init dev`, which creates strong ones"
+
+
+def test_a_pair_near_its_end_is_refused_and_never_shown() -> None:
+    pair = make_pair("postgres", at=NOW - timedelta(days=800))
+    secrets = {"secrets.postgres_tls_key": pair.key, "secrets.postgres_tls_certificate": pair.certificate}
+    error = refusal(sample_config({**TLS, **secrets}))
+    assert error.fact.startswith("secrets.postgres_tls_*: the certificate ends on ")
+    shown = "".join(traceback.format_exception(error))
+    assert [line for line in pair.key.splitlines() if line in shown] == []
+
+
+def test_without_encryption_nobody_asks_for_a_pair() -> None:
+    complete = sample_settings({"secrets.postgres_tls_key": "anything"})
+    assert complete.file.postgres.tls is False
+    assert complete.revision("app_password") == sample_settings().revision("app_password")
+
+
+def test_only_stacks_on_servers_are_encrypted_inside() -> None:
+    found = {stack: settings.parse(committed(stack), source="x").postgres.tls for stack in STACKS}
+    assert found == {"dev": False, "staging": True, "production": True}
+
+
 # The committed stack files
 
 
 def committed(stack: str) -> dict[str, object]:
     """A committed stack file, with generated secrets and its placeholders replaced."""
     values = stack_file.read(ROOT, stack)
-    values["secrets"] = {name: strong(name) for name in Secrets.model_fields}
+    values["secrets"] = {**{name: strong(name) for name in SECRETS}, **TLS_SECRETS}
     server = values["server"]
     assert isinstance(server, dict)
     values["server"] = {**server, "host_key": HOST_KEY} if "host_key" in server else server
@@ -225,9 +304,7 @@ def test_what_a_person_must_still_set_is_named(stack: str) -> None:
 def test_only_dev_carries_secrets_and_only_encrypted() -> None:
     secrets = stack_file.read(ROOT, "dev")["secrets"]
     assert isinstance(secrets, dict)
-    assert {name: list(value) for name, value in secrets.items()} == {
-        name: ["secure"] for name in Secrets.model_fields
-    }
+    assert {name: list(value) for name, value in secrets.items()} == {name: ["secure"] for name in SECRETS}
     for stack in ("staging", "production"):
         assert "secrets" not in stack_file.read(ROOT, stack)
 
@@ -244,9 +321,9 @@ def misfits(
     schema: Mapping[str, object], node: Mapping[str, object], value: object, path: str
 ) -> Iterator[str]:
     """Keys of `value` that the schema does not know, and keys it demands that are not there."""
+    definitions = schema["$defs"]
+    assert isinstance(definitions, dict)
     if "$ref" in node:
-        definitions = schema["$defs"]
-        assert isinstance(definitions, dict)
         yield from misfits(schema, definitions[str(node["$ref"]).rsplit("/", 1)[1]], value, path)
         return
     properties, required = node.get("properties"), node.get("required", [])
