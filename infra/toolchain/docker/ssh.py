@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
+import requests
 import urllib3
 from docker import APIClient
 from docker.transport.basehttpadapter import BaseHTTPAdapter
@@ -147,6 +148,14 @@ class SshAdapter(BaseHTTPAdapter):
         return self.ssh_pool
 
 
+class _SshClient(APIClient):
+    """docker-py expects the channel of another SSH library here; ours is a plain socket, as for unix://."""
+
+    def _get_raw_response_socket(self, response: requests.Response) -> object:
+        response.raise_for_status()
+        return getattr(getattr(response.raw, "_fp").fp, "raw")  # noqa: B009  (untyped parts of http.client)
+
+
 def api_client(host: SshHost, timeout: int) -> APIClient:
     """A client of the engine on `host`, speaking the newest API that both know; `timeout` in seconds."""
     # With a version given, the constructor asks nothing over a connection that is not ours yet.
@@ -155,6 +164,6 @@ def api_client(host: SshHost, timeout: int) -> APIClient:
 
 
 def _client(host: SshHost, version: str, timeout: int) -> APIClient:
-    client = APIClient(base_url=host.url, version=version, timeout=timeout, use_ssh_client=True)
+    client = _SshClient(base_url=host.url, version=version, timeout=timeout, use_ssh_client=True)
     client.mount("http+docker://ssh", SshAdapter(host, timeout))  # the address docker-py uses for ssh
     return client

@@ -185,7 +185,7 @@ def test_another_host_key_is_refused(remote: Remote) -> None:
     where = f"server 127.0.0.1 (port {remote.server.port})"
     assert fact == f"{where} shows another host key than server.host_key"
     assert "find out who answers there" in remedy
-    plain = remote.checkout.pulumi("preview").failed(255).out
+    plain = remote.checkout.pulumi("preview").failed(1).out
     assert "Host key verification failed" in plain
 
 
