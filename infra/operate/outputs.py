@@ -83,7 +83,7 @@ class StackOutputs(_Exported):
     stack: str
     environment: Literal["dev", "staging", "production"]
     prefix: str
-    server: SshAccess | None  # how it is reached; None for this machine
+    server: SshAccess | None = None  # how it is reached; None for this machine, and then not in the state
     url: str
     http_url: str
     site: str

@@ -19,6 +19,7 @@ from infra.claims import Claim
 from infra.components.api import FORM
 from infra.components.container import REPLACING
 from infra.errors import GadError
+from infra.operate.outputs import read_outputs
 from infra.release import Recorded
 from infra.settings import Secrets
 from infra.tls_pair import make_pair
@@ -600,6 +601,13 @@ def test_what_was_declared_is_kept_for_verification(first: Graph, released: Reco
         "subnet": "10.77.2.0/24",
     }
     assert stack.parse_recorded(json.dumps(facts["release"])) == released
+
+
+@pytest.mark.parametrize(("changes", "address"), [({}, "127.0.0.1"), (REMOTE, "staging.test")])
+def test_what_was_declared_is_read_back(changes: Mapping[str, object], address: str) -> None:
+    """As the engine keeps it, which drops what is None."""
+    graph = build(changes)
+    assert read_outputs("any", dict(graph.named("declared").registered)).address == address
 
 
 def test_people_read_three_lines(first: Graph) -> None:
