@@ -153,7 +153,7 @@ def test_an_unreachable_server_and_a_placeholder(checkout: Checkout) -> None:
         port = closed.getsockname()[1]
     staging(checkout, lambda config: config["grupo-gad:server"].update({"port": port}))  # type: ignore[attr-defined]
     made = checkout.gad("secrets", "init", "staging").succeeded()
-    assert "created 8" in made.out
+    assert "created 10" in made.out  # eight, and the pair for TLS to PostgreSQL
     passphrase = checkout.root / ".gad" / "staging.passphrase"
     assert passphrase.stat().st_mode & 0o777 == 0o600
     assert "every secret is there" in checkout.gad("secrets", "init", "staging").succeeded().out
