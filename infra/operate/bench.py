@@ -46,7 +46,7 @@ def bench(pulumi: Pulumi, reporter: Reporter, *, restart: bool) -> list[Figure]:
     run.timed("make", "up", f"STACK={pulumi.stack}")
     outputs = _outputs(pulumi)
     reporter.say("measuring updates with nothing to do")
-    figures = [*_nothing_to_do(run), *_preview(pulumi)]
+    figures = [_load(), *_nothing_to_do(run), *_preview(pulumi)]
     account = demo_admin(pulumi.root, outputs)
     reporter.say("measuring the nearest officers: SQL, then HTTP over TLS")
     figures += bench_query.measure(outputs)
@@ -110,6 +110,16 @@ class _Commands:
                 remedy=f"read {self.log.relative_to(self.root)}",
             )
         return time.monotonic() - began
+
+
+def _load() -> Figure:
+    """What else the machine has to do: seconds measured on a busy one are not this project's alone."""
+    return Figure(
+        what="load of the machine before",
+        measured=round(os.getloadavg()[0], 2),
+        unit="",
+        detail=f"1 min, {os.cpu_count()} cores",
+    )
 
 
 def _nothing_to_do(run: _Commands) -> list[Figure]:
