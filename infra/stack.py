@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +32,8 @@ from infra.settings import Settings
 
 SECRETS = "/run/gad/secrets"
 TURN = "route-turn"
+STATE_READS = 10  # chosen: a write of the state takes milliseconds
+STATE_READ_PAUSE_S = 0.2
 API_SECRETS = ("database_url", "redis_url", "jwt_secret", "hmac_key", "kek")
 
 
@@ -258,11 +261,26 @@ def last_release(stack: str) -> Recorded | None:
     as its input, so it is recorded exactly when the route has turned.
     """
     name = f"organization/{pulumi.get_project()}/{stack}"
-    answer = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": name}).value
-    for urn, resource in answer["outputs"].items():
+    for urn, resource in _resource_outputs(name).items():
         if urn.rsplit("::", 1)[-1] == TURN:
             return parse_recorded(resource["outputs"]["stdin"])
     return None
+
+
+def _resource_outputs(name: str) -> dict[str, dict[str, dict[str, str]]]:
+    # The engine writes its state while the program runs, and a file backend does not do it in one step:
+    # a read that meets a half-written file is made again.
+    for left in reversed(range(STATE_READS)):
+        try:
+            answer = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": name})
+        except Exception as error:  # the SDK raises no narrower kind
+            if left == 0 or "failed to load checkpoint" not in str(error):
+                raise
+            time.sleep(STATE_READ_PAUSE_S)
+        else:
+            outputs: dict[str, dict[str, dict[str, str]]] = answer.value["outputs"]
+            return outputs
+    raise AssertionError("unreachable")
 
 
 def parse_recorded(text: str) -> Recorded:
