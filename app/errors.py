@@ -167,7 +167,6 @@ def _field_error(field: str, kind: str, limits: Mapping[str, Any]) -> FieldError
 
 # The schema's own bounds; everything else in a validation error may hold what was sent.
 _LIMITS = ("min_length", "max_length", "gt", "ge", "lt", "le")
-_PARTS = frozenset({"body", "query", "path", "header", "cookie"})
 
 
 def field_errors(error: RequestValidationError) -> list[FieldError]:

@@ -72,7 +72,7 @@ def find(claims: Claims, *, stack: str, checkout: str) -> Claim | None:
 def choose(claims: Claims, *, stack: str, checkout: str, occupied: frozenset[int] = frozenset()) -> Claim:
     """The lowest free block for a new claim; raises GadError when all are held."""
     held = {claim.index for claim in claims.claims} | occupied
-    first = 0 if stack == "dev" else OTHERS_FROM
+    first = _first_block(stack)
     index = next((i for i in range(first, BLOCKS) if i not in held), None)
     if index is None:
         raise GadError(
@@ -118,9 +118,13 @@ def release(stack: str, checkout: Path) -> None:
             _write(path, Claims(claims=rest))
 
 
+def _first_block(stack: str) -> int:
+    return 0 if stack == "dev" else OTHERS_FROM
+
+
 def _occupied(stack: str, claims: Claims) -> frozenset[int]:
     held = {c.index for c in claims.claims}
-    first = 0 if stack == "dev" else OTHERS_FROM
+    first = _first_block(stack)
     busy: set[int] = set()
     for index in range(first, BLOCKS):
         if index in held:

@@ -12,8 +12,6 @@ from typing import Literal
 
 PROJECT = "grupo-gad"
 
-COMPONENT = "stack"  # first part of every component type: stack:<area>:<Noun>
-
 DataClass = Literal["none", "internal", "personal"]
 LABEL_STACK = "gad.stack"
 LABEL_ROLE = "gad.role"

@@ -50,24 +50,15 @@ class Recorded(BaseModel):
         return self.blue if name == "blue" else self.green
 
 
-class Plan(BaseModel):
+class Plan(Recorded):
     """Both slots and the one in rotation after this update, and why."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     action: Action
-    live: SlotName
-    blue: Slot
-    green: Slot
 
     @property
     def recorded(self) -> Recorded:
         """What the next update will find recorded once this one has finished."""
         return Recorded(live=self.live, blue=self.blue, green=self.green)
-
-    def slot(self, name: SlotName) -> Slot:
-        """The slot of that name."""
-        return self.blue if name == "blue" else self.green
 
 
 def idle_of(live: SlotName) -> SlotName:
