@@ -55,6 +55,7 @@ class Code(StrEnum):
     HOST_REFUSED = "host_refused", 400
     UNAUTHENTICATED = "unauthenticated", 401
     CREDENTIALS_REFUSED = "credentials_refused", 401
+    SESSION_ENDED = "session_ended", 401
     FORBIDDEN = "forbidden", 403
     ORIGIN_REFUSED = "origin_refused", 403
     NOT_FOUND = "not_found", 404
@@ -63,9 +64,14 @@ class Code(StrEnum):
     DNI_TAKEN = "dni_taken", 409
     INTERNAL_CODE_TAKEN = "internal_code_taken", 409
     USER_IS_OFFICER = "user_is_officer", 409
+    IDEMPOTENCY_IN_FLIGHT = "idempotency_in_flight", 409
+    STALE = "stale", 412
     BODY_TOO_LARGE = "body_too_large", 413
     INVALID = "invalid", 422
     UNKNOWN_USER = "unknown_user", 422
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch", 422
+    PRECONDITION_REQUIRED = "precondition_required", 428
+    RATE_LIMITED = "rate_limited", 429
     INTERNAL = "internal", 500
     UNAVAILABLE = "unavailable", 503
     NOT_READY = "not_ready", 503

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import ssl
 import sys
+import time
 from collections.abc import Callable
 
 import asyncpg
@@ -22,15 +23,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app import logs
-from app.db import Row
 from app.errors import StartError
-from app.officer import models as _officer  # noqa: F401 - fills the metadata
+from app.schema import METADATA
 from app.settings import MigrationSettings, load
-from app.user import models as _user  # noqa: F401
 
 # Any number, the same for ever: two migrators must meet at the same lock.
 ADVISORY_LOCK = 0x6761645F6D69
 WAIT_OTHER_S = 300  # chosen: another migrator's whole chain
+POLL_S = 0.1
 LOCK_S = 1  # product contract: a step that must wait for a lock longer gives up, readers come first
 
 DIFFERENT = 3  # exit code of `check`, as in every command of the project
@@ -91,8 +91,7 @@ def current_revision(connection: Connection) -> str:
 def upgrade(connection: Connection) -> str:
     """Bring the schema to head; safe beside another migrator. Raises StartError on a held lock."""
     try:
-        connection.execute(text(f"SET lock_timeout = '{WAIT_OTHER_S}s'"))
-        connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))  # freed with the connection
+        _wait_for_others(connection)
         connection.execute(text(f"SET lock_timeout = '{LOCK_S}s'"))
         connection.commit()
         before = current_revision(connection)
@@ -104,11 +103,28 @@ def upgrade(connection: Connection) -> str:
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) == "55P03":
             raise StartError(
-                f"a lock was not free within {LOCK_S} s (or another migrator ran for {WAIT_OTHER_S} s)",
+                f"a lock was not free within {LOCK_S} s",
                 remedy="run it again when the long transaction has ended; finished steps stay",
             ) from error
         raise
     return f"schema was at {before}, is at {head()}"
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """Asked again and again: a session that waits inside a statement would hold up CREATE INDEX CONCURRENTLY.
+
+    The lock is freed with the connection. Raises StartError after WAIT_OTHER_S.
+    """
+    until = time.monotonic() + WAIT_OTHER_S
+    while not connection.scalar(text(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})")):
+        connection.commit()
+        if time.monotonic() > until:
+            raise StartError(
+                f"another migrator has been at work for {WAIT_OTHER_S} s",
+                remedy="look at its log; run this again when it has ended",
+            )
+        time.sleep(POLL_S)
+    connection.commit()
 
 
 def show_current(connection: Connection) -> str:
@@ -123,7 +139,7 @@ def check(connection: Connection) -> str:
     if revision != head():
         raise Different(f"schema is at {revision}, this code is at {head()}")
     context = MigrationContext.configure(connection, opts={"include_object": _is_ours})
-    differences = autogenerate.compare_metadata(context, Row.metadata)
+    differences = autogenerate.compare_metadata(context, METADATA)
     if differences:
         raise Different("schema and models differ: " + "; ".join(str(each) for each in differences))
     return f"schema is at {revision} (head) and equals the models"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Query, Response
 
 from app.db import Db
@@ -14,7 +13,9 @@ from app.officer import service
 from app.officer.repository import OfficerRepository
 from app.officer.schemas import Nearby, OfficerCreate, OfficerPage, OfficerRead
 from app.openapi import CREATED, problems
+from app.page import Cursor, Limit, json_response
 from app.policy import API, Authorized, GuardedRoute
+from app.precondition import etag
 from app.user.repository import UserRepository
 from app.user.service import prepare
 from app.user.vault import Keys
@@ -22,25 +23,14 @@ from app.user.vault import Keys
 PREFIX = f"{API}/officers"
 router = APIRouter(prefix=PREFIX, tags=["officers"], route_class=GuardedRoute)
 
-MAX_LIMIT = 100  # product contract, section 4
 MAX_M = 100_000  # as far as the map looks (radius_m, section 4)
 DEFAULT_M = 50_000  # as far as an emergency looks (section 7)
 
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
-
-
-def _json(answer: dict[str, object], **headers: str) -> Response:
-    """Hot reads are written straight from the row: the model describes them, a test compares both."""
-    content = orjson.dumps(answer, default=str, option=orjson.OPT_UTC_Z)  # str: the driver's own UUID class
-    return Response(content, headers=headers, media_type="application/json")
-
 
 @router.get("", response_model=OfficerPage, responses=problems(401, 403, 422, 503))
-async def list_page(
-    database: Db, limit: Limit = 50, cursor: Annotated[str | None, Query(max_length=64)] = None
-) -> Response:
+async def list_page(database: Db, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """Officers in the order they joined."""
-    return _json(await service.list_officers(database, cursor=cursor, limit=limit))
+    return json_response(await service.list_officers(database, cursor=cursor, limit=limit))
 
 
 @router.get("/nearest", response_model=Nearby, responses=problems(401, 403, 422, 503))
@@ -52,14 +42,14 @@ async def find_nearest(
     limit: Limit = 5,
 ) -> Response:
     """The officers nearest to a point, nearest first."""
-    return _json(await service.find_nearest(database, lat=lat, lon=lon, max_m=max_m, limit=limit))
+    return json_response(await service.find_nearest(database, lat=lat, lon=lon, max_m=max_m, limit=limit))
 
 
 @router.get("/{officer_id}", response_model=OfficerRead, responses=problems(401, 403, 404, 422, 503))
 async def read_one(officer_id: UUID, caller: Authorized, database: Db) -> Response:
     """One officer; level 1 sees only their own entry."""
     answer = await service.read_officer(database, officer_id, caller)
-    return _json(answer, ETag=f'"{answer["version"]}"')
+    return json_response(answer, ETag=etag(answer["version"]))
 
 
 @router.post(
@@ -75,6 +65,4 @@ async def create(body: OfficerCreate, database: Db, vault: Keys) -> Response:
         answer = await service.create_officer(
             OfficerRepository(session), UserRepository(session), vault, body, person
         )
-    made = _json(answer, ETag=f'"{answer["version"]}"', Location=f"{PREFIX}/{answer['uuid']}")
-    made.status_code = 201
-    return made
+    return json_response(answer, 201, ETag=etag(answer["version"]), Location=f"{PREFIX}/{answer['uuid']}")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from geoalchemy2 import WKTElement
 from sqlalchemy.exc import IntegrityError
 
+from app import page
 from app.db import Database, violated
-from app.errors import Code, Invalid, Problem
+from app.errors import Code, Problem
 from app.officer import repository
 from app.officer.models import Availability, Officer
 from app.officer.repository import OfficerRepository
@@ -115,10 +114,9 @@ async def read_officer(database: Database, uuid: UUID, caller: Caller) -> dict[s
 
 async def list_officers(database: Database, *, cursor: str | None, limit: int) -> dict[str, object]:
     """A page and the cursor of the next. Raises Invalid for a cursor that we never gave."""
-    after = _decode(cursor) if cursor is not None else None
+    after = page.decode(cursor, UUID)[0] if cursor is not None else None
     rows = await repository.page(database, after=after, rows=limit + 1)
-    items = [as_answer(row) for row in rows[:limit]]
-    return {"items": items, "next_cursor": _encode(rows[limit - 1]["uuid"]) if len(rows) > limit else None}
+    return page.page(rows, limit, item=as_answer, key=lambda row: (row["uuid"],))
 
 
 async def find_nearest(
@@ -153,14 +151,3 @@ def as_answer(row: Row) -> dict[str, object]:
         "updated_at": row["updated_at"],
         "version": row["version"],
     }
-
-
-def _encode(uuid: UUID) -> str:
-    return base64.urlsafe_b64encode(uuid.bytes).decode().rstrip("=")
-
-
-def _decode(cursor: str) -> UUID:
-    try:
-        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error) as error:
-        raise Invalid("query.cursor", "cursor") from error

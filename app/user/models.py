@@ -45,6 +45,15 @@ class User(Entity):
         Index(
             "users_telegram_id_key", "telegram_id", unique=True, postgresql_where=text("deleted_at IS NULL")
         ),
+        *(
+            Index(
+                f"users_{column}_trgm_idx",
+                column,
+                postgresql_using="gin",
+                postgresql_ops={column: "gin_trgm_ops"},
+            )
+            for column in ("first_name", "last_name")
+        ),
     )
 
     email: Mapped[str] = mapped_column(CITEXT)

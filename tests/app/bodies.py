@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 
+from app.auth.models import Session
 from app.main import Process
+from app.officer.models import Officer
 from app.user.models import Level
+from app.user.repository import UserRepository
+from app.user.service import NewUser, create_user
 
 HOST = "gad.example"
 ORIGIN = "https://gad.example"
 
 Token = Callable[..., dict[str, str]]
+Callers = Callable[..., Awaitable["Caller"]]
 
 _numbers = itertools.count(1)
 
@@ -24,6 +31,41 @@ def bearer(process: Process, level: int, user: UUID) -> dict[str, str]:
     """Headers with an access token."""
     token = process.api.state.tokens.issue(user, Level(level), session=uuid4())
     return {"Authorization": f"Bearer {token}"}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A stored person with a session: what they send, and who they are."""
+
+    headers: dict[str, str]
+    user: str
+    officer: str | None
+
+
+async def new_caller(process: Process, level: int, *, is_officer: bool = False) -> Caller:
+    """A person of this level who has just logged in; an available officer too if asked for."""
+    number = next(_numbers)
+    new = NewUser(
+        email=f"sesion.{number}@distrito.example",
+        first_name="Luz",
+        last_name="Chimbo",
+        level=Level(level),
+        dni=f"09{number:08d}",
+        phone=None,
+        verified=True,
+        password_hash="!",
+    )
+    async with process.database.transaction() as session:
+        user = await create_user(UserRepository(session), process.api.state.vault, new)
+        login = Session(user_id=user.id, expires_at=datetime.now(UTC) + timedelta(days=30))
+        session.add(login)
+        officer = Officer(user_id=user.id, internal_code=f"SES-{number:05d}") if is_officer else None
+        session.add_all([officer] if officer is not None else [])
+        await session.flush()
+        token = process.api.state.tokens.issue(user.uuid, Level(level), session=login.uuid)
+        return Caller(
+            {"Authorization": f"Bearer {token}"}, str(user.uuid), str(officer.uuid) if officer else None
+        )
 
 
 def person(**changes: object) -> dict[str, Any]:

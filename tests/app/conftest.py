@@ -6,12 +6,13 @@ import asyncio
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from bodies import HOST, ORIGIN, bearer
+from bodies import HOST, ORIGIN, Callers, bearer, new_caller
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from stores import Stores, running_stores
@@ -108,3 +109,9 @@ def token(process: Process) -> Callable[..., dict[str, str]]:
         return bearer(process, level, user or uuid4())
 
     return make
+
+
+@pytest.fixture
+def caller(process: Process) -> Callers:
+    """Makes a stored person of a level with a session of their own; `is_officer=True` an officer too."""
+    return partial(new_caller, process)

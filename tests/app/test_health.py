@@ -105,7 +105,7 @@ def test_ready_lists_each_check_and_names_the_slot(in_rotation: Served) -> None:
         "ok": True,
         "code": ORDINAL,
         "ordinal": ORDINAL,
-        "min_ordinal": ORDINAL,
+        "min_ordinal": 2,  # the code before sessions, tasks and the audit trail still works on this schema
     }
 
 

@@ -78,7 +78,9 @@ def test_a_held_lock_is_named_and_does_not_block_readers(
     stores: Stores, new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = new_database("gad_head")
-    stores.execute("UPDATE alembic_version SET version_num = '0001'", "DROP TABLE officers", database=name)
+    stores.execute(
+        "UPDATE alembic_version SET version_num = '0001'", "DROP TABLE officers CASCADE", database=name
+    )
     monkeypatch.setattr(migrate, "LOCK_S", 0.2)
 
     async def blocked() -> None:

@@ -1,0 +1,1 @@
+"""What happened, by whom, in a chain that shows every later change."""

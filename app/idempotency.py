@@ -1,0 +1,124 @@
+"""Idempotency-Key: the same request twice has one effect, and the same answer.
+
+The answer is stored in the transaction that has the effect: there is never one without the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, Header
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Text, func, insert, select, text
+from sqlalchemy.dialects.postgresql import BYTEA, JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.db import Row
+from app.errors import Code, Problem
+from app.policy import Authorized
+from app.user.models import User
+
+KEPT = timedelta(hours=24)  # product contract, section 2
+_HEADERS = ("location", "etag")
+
+
+class IdempotencyKey(Row):
+    """An answer that was given, under the key its caller chose."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("idempotency_keys_created_at_idx", "created_at"),)
+
+    user_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("users.id"), primary_key=True)
+    route: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    body_sha256: Mapped[bytes] = mapped_column(BYTEA)
+    response: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+@dataclass(frozen=True)
+class Once:
+    """One request's key; without a key nothing is looked up and nothing stored."""
+
+    user: UUID
+    route: str
+    key: str | None
+    body_sha256: bytes
+
+    async def replay(self, session: AsyncSession) -> Response | None:
+        """The answer given before, or None: go on, and `store` what you answer.
+
+        Raises Problem: idempotency_in_flight (409) while the first request runs; idempotency_mismatch (422)
+        for another body under the same key.
+        """
+        if self.key is None:
+            return None
+        lock = f"{self.user}/{self.route}/{self.key}"
+        free = await session.scalar(
+            text("SELECT pg_try_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": lock}
+        )
+        if not free:
+            raise Problem(Code.IDEMPOTENCY_IN_FLIGHT)
+        row = (
+            await session.execute(
+                select(IdempotencyKey.body_sha256, IdempotencyKey.response).where(
+                    IdempotencyKey.user_id == self._user_id(),
+                    IdempotencyKey.route == self.route,
+                    IdempotencyKey.key == self.key,
+                )
+            )
+        ).one_or_none()
+        if row is None:
+            return None
+        if row.body_sha256 != self.body_sha256:
+            raise Problem(Code.IDEMPOTENCY_MISMATCH)
+        stored = row.response
+        return Response(
+            stored["body"], stored["status"], headers=stored["headers"], media_type="application/json"
+        )
+
+    async def store(self, session: AsyncSession, response: Response) -> None:
+        """Keep what is about to be answered, in the same unit of work."""
+        if self.key is None:
+            return
+        headers = {name: response.headers[name] for name in _HEADERS if name in response.headers}
+        body = bytes(response.body).decode()
+        await session.execute(
+            insert(IdempotencyKey).values(
+                user_id=self._user_id(),
+                route=self.route,
+                key=self.key,
+                body_sha256=self.body_sha256,
+                response={"status": response.status_code, "headers": headers, "body": body},
+            )
+        )
+
+    def _user_id(self) -> Any:
+        return select(User.id).where(User.uuid == self.user).scalar_subquery()
+
+
+async def _once(
+    request: Request,
+    caller: Authorized,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=8,
+            max_length=64,
+            pattern=r"^[A-Za-z0-9._-]+$",
+            description="Chosen by the caller, unlike any other; kept 24 hours.",
+        ),
+    ] = None,
+) -> Once:
+    route = f"{request.method} {request.url.path}"
+    body = await request.body() if idempotency_key is not None else b""
+    return Once(caller.principal.user, route, idempotency_key, sha256(body).digest())
+
+
+Idempotent = Annotated[Once, Depends(_once)]

@@ -1,0 +1,1 @@
+"""What people agreed to. Requests, exports and erasure have their place here too."""

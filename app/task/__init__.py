@@ -1,0 +1,1 @@
+"""Tasks, emergencies, who is assigned, and what happened to them."""

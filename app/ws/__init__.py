@@ -1,0 +1,1 @@
+"""The WebSocket door: events to whoever may see them, once each."""
