@@ -21,6 +21,7 @@ from docker.models.containers import Container
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / ".gad" / "images.lock.json"
+REDIS_RIGHTS = "~gad:* &gad:* +@all -@admin -@dangerous +info"  # as the stack gives them
 UP_S = 60  # a first start of PostgreSQL takes about 5 s on two idle cores
 
 
@@ -120,7 +121,7 @@ def running_stores(scratch: Path) -> Iterator[Stores]:
         "pg/superuser_password": password["postgres"],
         "pg/owner_password": password["gad_owner"],
         "pg/app_password": password["gad_app"],
-        "redis/users.acl": f"user default off\nuser gad on >{password['redis']} ~* &* +@all\n",
+        "redis/users.acl": f"user default off\nuser gad on >{password['redis']} {REDIS_RIGHTS}\n",
         "conf/redis.conf": 'bind * -::*\nport 6379\nprotected-mode no\nsave ""\n'
         "aclfile /run/gad/secrets/users.acl\n",
     }
