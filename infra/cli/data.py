@@ -1,4 +1,4 @@
-"""`gad demo` and `gad users`: people and data in a running stack."""
+"""`gad demo`, `gad users` and `gad db`: people, data and schema of a running stack."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from infra.errors import Exit, GadError
 
 if TYPE_CHECKING:
     from infra.operate.outputs import StackOutputs
+    from infra.operate.schema import Command
 
 commands = typer.Typer()
 users_commands = typer.Typer(help="Accounts of a running stack.", no_args_is_help=True)
+db_commands = typer.Typer(help="The database schema of a running stack.", no_args_is_help=True)
 
 
 def _outputs(stack: str) -> StackOutputs:
@@ -86,3 +88,41 @@ def create_admin(
     typer.echo(
         operate(_outputs(stack), email=email, first_name=first_name, last_name=last_name, password=password)
     )
+
+
+@db_commands.command("current")
+def current(stack: Stack = "dev") -> None:
+    """Print which revision the schema is at, and which one the declared image wants.
+
+    Example:  gad db current dev
+    """
+    _schema(stack, "current")
+
+
+@db_commands.command("upgrade")
+def upgrade(stack: Stack = "dev") -> None:
+    """Bring the schema to the declared image's revision. `gad up` does it itself, before any slot changes.
+
+    Needed by hand only after a step that found a lock held: it is never undone, and may be repeated.
+
+    Example:  gad db upgrade dev
+    """
+    _schema(stack, "upgrade")
+
+
+@db_commands.command("check")
+def check(stack: Stack = "dev") -> None:
+    """Compare the schema with the declared image's models, table by table. Exit code 3 if they differ.
+
+    Example:  gad db check dev
+    """
+    _schema(stack, "check")
+
+
+def _schema(stack: str, command: Command) -> None:
+    from infra.operate.schema import run
+
+    said, code = run(_outputs(stack), command)
+    typer.echo(said)
+    if code:
+        raise typer.Exit(code)

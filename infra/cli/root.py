@@ -28,6 +28,7 @@ app.add_typer(data.commands)
 app.add_typer(bench.commands)
 app.add_typer(images.commands, name="images")
 app.add_typer(data.users_commands, name="users")
+app.add_typer(data.db_commands, name="db")
 app.add_typer(settings.secrets_commands, name="secrets")
 app.add_typer(settings.settings_commands, name="settings")
 

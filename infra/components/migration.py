@@ -10,9 +10,8 @@ from pulumi import ComponentResource, Resource, ResourceOptions
 
 from infra.components.files import HostFiles
 from infra.components.host import Host, host_command
+from infra.migrator import docker_run
 from infra.names import Names
-
-UID = 10073
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +44,13 @@ class Migration(ComponentResource):
 def _script(args: MigrationArgs) -> str:
     """Remove what an interrupted run left (its transaction is rolled back), then migrate."""
     name = args.names.container("migration")
-    labels = args.names.labels("migration", "personal")
-    options = [
-        *("--rm", f"--name={name}", f"--network={args.names.network('data')}"),
-        *(f"--user={UID}:{UID}", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges:true"),
-        *("--memory=256m", "--memory-swap=256m", "--cpus=1.0", "--pids-limit=64", "--init"),
-        f"--tmpfs=/tmp:rw,noexec,nosuid,nodev,size=16m,mode=0700,uid={UID},gid={UID}",
-        f"--mount=type=bind,source={args.secrets.path},target=/run/gad/secrets,readonly",
-        *(f"--label={key}={value}" for key, value in sorted(labels.items())),
-        *(f"--env={key}={value}" for key, value in sorted(args.envs.items())),
-    ]
-    run = shlex.join(["docker", "run", *options, args.image, "python", "-m", "app.migrate", "upgrade"])
-    return f"docker rm --force {shlex.quote(name)} >/dev/null 2>&1 || true\nexec {run}"
+    words = docker_run(
+        name=name,
+        network=args.names.network("data"),
+        secrets_dir=args.secrets.path,
+        labels=args.names.labels("migration", "personal"),
+        envs=args.envs,
+        image=args.image,
+        command="upgrade",
+    )
+    return f"docker rm --force {shlex.quote(name)} >/dev/null 2>&1 || true\nexec {shlex.join(words)}"

@@ -26,6 +26,7 @@ class Arrow:
 PURE = "it is pure: same arguments, same result, testable without a stack"
 CONTRACT = (
     Arrow("infra.errors", (), PURE),
+    Arrow("infra.migrator", (), PURE),
     Arrow("infra.names", (), PURE),
     Arrow("infra.render", (), PURE),
     Arrow("infra.release", (), PURE),
@@ -40,7 +41,7 @@ CONTRACT = (
     ),
     Arrow(
         "infra.components",
-        ("infra.names",),
+        ("infra.names", "infra.migrator"),
         "components take values, never Settings, never each other's insides",
     ),
     Arrow(
@@ -70,8 +71,9 @@ CONTRACT = (
         (
             *("infra.stack", "infra.settings", "infra.names", "infra.toolchain", "infra.errors"),
             # To give a claim back, to read a recorded release, to write the digests of what was built,
-            # to reach a server, to make PostgreSQL's certificate.
+            # to reach a server, to make PostgreSQL's certificate, to ask the schema as an update does.
             *("infra.claims", "infra.release", "infra.image_lock", "infra.ssh", "infra.tls_pair"),
+            "infra.migrator",
         ),
         "operating goes through the stack; components and texts are the program's business",
     ),

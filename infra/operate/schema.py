@@ -1,0 +1,76 @@
+"""The database schema of a running stack: what it is at, whether it is what the code describes."""
+
+from __future__ import annotations
+
+import secrets as random
+import shlex
+import subprocess
+from pathlib import PurePosixPath
+from typing import Literal
+
+from infra.errors import Exit, GadError
+from infra.migrator import SECRETS, docker_run
+from infra.names import Names
+from infra.operate.docker_engine import connect
+from infra.operate.outputs import StackOutputs
+from infra.operate.server import line_to
+
+Command = Literal["current", "upgrade", "check"]
+LIMIT_S = 3600  # a large table takes its time; the program itself waits 300 s for another migrator
+ENGINE_FAILED = 125  # `docker run`'s own failure: nothing was started
+
+
+def run(outputs: StackOutputs, command: Command) -> tuple[str, Exit]:
+    """Run one command of app.migrate in a container of its own beside the stack, as an update does.
+
+    Answers what the program said, and DIFFERENT if the schema is not what the code of the declared image
+    describes. Raises GadError with the program's words.
+    """
+    words = ["sh", "-c", script(outputs, command, random.token_hex(4))]
+    if outputs.server is not None:
+        connect(outputs.server).close()  # says in one sentence what is wrong, if anything is
+        words = line_to(outputs.server).running(shlex.join(words))
+    done = subprocess.run(
+        words, stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False, timeout=LIMIT_S
+    )
+    if done.returncode in {Exit.OK, Exit.DIFFERENT}:
+        return done.stdout.strip(), Exit(done.returncode)
+    raise refusal(outputs.stack, done.returncode, done.stderr)
+
+
+def script(outputs: StackOutputs, command: Command, suffix: str) -> str:
+    """For a shell on the engine's host. Pure.
+
+    The newest folder of secrets is the declared one: an update touches it even if it is there already.
+    """
+    names = Names(stack=outputs.stack, prefix=outputs.prefix)
+    words = docker_run(
+        name=names.container(f"db-{suffix}"),  # not the update's own name, which an update removes
+        network=outputs.networks["data"].name,
+        secrets_dir="$secrets",
+        labels=names.labels("migration", "personal"),
+        envs={"GAD_MIGRATION_URL_FILE": f"{SECRETS}/migration_url"},
+        image=outputs.images["app"],
+        command=command,
+    )
+    of_api = next(m.source for m in outputs.containers[outputs.live].mounts if m.target == SECRETS)
+    parent = shlex.quote(str(PurePosixPath(of_api).parents[1] / "migration"))
+    line = " ".join(f'"{word}"' if "$secrets" in word else shlex.quote(word) for word in words)
+    return f"secrets={parent}/$(ls -1t {parent} | head -n 1)\nexec {line}"
+
+
+def refusal(stack: str, status: int, said: str) -> GadError:
+    """Why it did not work, out of what was said on stderr. Pure."""
+    lines = [line for line in said.splitlines() if line.strip()] or ["no reason given"]
+    if status == ENGINE_FAILED:
+        return GadError(
+            f"the schema of stack {stack} cannot be reached: {lines[0].removeprefix('docker: ')}",
+            remedy=f"bring the stack up with `gad up {stack}`",
+        )
+    facts = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    remedies = [line.removeprefix("remedy: ") for line in lines if line.startswith("remedy: ")]
+    return GadError(
+        facts[0] if facts else f"the migration ended with status {status}: {lines[-1]}",
+        remedy=remedies[0] if remedies else f"look at `gad status {stack}`",
+        exit_code=Exit.USAGE if status == Exit.USAGE else Exit.FAILED,
+    )
