@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 
 from app import __version__, errors, logs, metrics, openapi, policy
 from app.auth.routes import router as auth_router
+from app.auth.sessions import Sessions
 from app.auth.tokens import Tokens
 from app.cache import Cache
 from app.db import Database
@@ -119,6 +120,7 @@ def build(settings: Settings) -> Process:
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,
     )
+    api.state.sessions = Sessions(api.state.tokens, database)
     policy.verify(routes_of(api))
     _install_openapi(api)
     metrics.prime_routes(_usual_answers(api))

@@ -25,7 +25,7 @@ WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.0)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # anything else is counted as OTHER
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 DB_ERRORS = ("connect", "pool_timeout", "statement_timeout", "other")
-AUTH_FAILURES = ("credentials", "missing", "malformed", "expired", "claims", "level")
+AUTH_FAILURES = ("credentials", "missing", "malformed", "expired", "claims", "level", "session", "locked")
 UNMATCHED = "unmatched"  # a path that no route answers
 
 http_requests = Counter(

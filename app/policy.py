@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import metrics
-from app.auth.tokens import Principal, TokenRefused, Tokens
+from app.auth.sessions import Sessions
+from app.auth.tokens import Principal, TokenRefused
 from app.errors import Code, Problem, StartError
 from app.user.models import Level
 
@@ -64,7 +65,7 @@ class Caller:
     only_own: bool
 
 
-def authorize(authorization: str | None, rule: Rule, tokens: Tokens) -> Caller | None:
+async def authorize(authorization: str | None, rule: Rule, sessions: Sessions) -> Caller | None:
     """The caller, or None on a route for anyone. Raises Problem: 401 before 403."""
     if rule.level is None:
         return None
@@ -72,7 +73,7 @@ def authorize(authorization: str | None, rule: Rule, tokens: Tokens) -> Caller |
     if scheme.lower() != "bearer" or not token:
         raise _refused("missing")
     try:
-        principal = tokens.verify(token.strip())
+        principal = await sessions.verified(token.strip())
     except TokenRefused as refused:
         raise _refused(refused.reason) from None
     if principal.level < rule.level:
@@ -105,10 +106,10 @@ class GuardedRoute(APIRoute):
         ]
 
         async def guarded(request: Request) -> Response:
-            tokens: Tokens = request.app.state.tokens
+            sessions: Sessions = request.app.state.sessions
             # A route outside the table never starts; this refuses even then.
             rule = rules[0] if rules else L3
-            request.state.caller = authorize(request.headers.get("authorization"), rule, tokens)
+            request.state.caller = await authorize(request.headers.get("authorization"), rule, sessions)
             return await handle(_JsonRequest(request.scope, request.receive))
 
         return guarded

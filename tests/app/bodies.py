@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import httpx
 
@@ -27,10 +27,21 @@ Callers = Callable[..., Awaitable["Caller"]]
 _numbers = itertools.count(1)
 
 
-def bearer(process: Process, level: int, user: UUID) -> dict[str, str]:
+def bearer(process: Process, level: int, user: UUID, session: UUID) -> dict[str, str]:
     """Headers with an access token."""
-    token = process.api.state.tokens.issue(user, Level(level), session=uuid4())
+    token = process.api.state.tokens.issue(user, Level(level), session=session)
     return {"Authorization": f"Bearer {token}"}
+
+
+async def open_session(process: Process, user: UUID) -> UUID:
+    """A session of a stored person, as a login opens it."""
+    async with process.database.transaction() as session:
+        person = await UserRepository(session).live(user)
+        assert person is not None
+        login = Session(user_id=person.id, expires_at=datetime.now(UTC) + timedelta(days=30))
+        session.add(login)
+        await session.flush()
+        return login.uuid
 
 
 @dataclass(frozen=True)
@@ -57,15 +68,10 @@ async def new_caller(process: Process, level: int, *, is_officer: bool = False) 
     )
     async with process.database.transaction() as session:
         user = await create_user(UserRepository(session), process.api.state.vault, new)
-        login = Session(user_id=user.id, expires_at=datetime.now(UTC) + timedelta(days=30))
-        session.add(login)
         officer = Officer(user_id=user.id, internal_code=f"SES-{number:05d}") if is_officer else None
         session.add_all([officer] if officer is not None else [])
-        await session.flush()
-        token = process.api.state.tokens.issue(user.uuid, Level(level), session=login.uuid)
-        return Caller(
-            {"Authorization": f"Bearer {token}"}, str(user.uuid), str(officer.uuid) if officer else None
-        )
+    headers = bearer(process, level, user.uuid, await open_session(process, user.uuid))
+    return Caller(headers, str(user.uuid), str(officer.uuid) if officer is not None else None)
 
 
 def person(**changes: object) -> dict[str, Any]:

@@ -6,13 +6,15 @@ import asyncio
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
-from bodies import HOST, ORIGIN, Callers, bearer, new_caller
+from bodies import HOST, ORIGIN, Caller, Callers, Token, bearer, new_caller
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from stores import Stores, running_stores
@@ -20,6 +22,7 @@ from stores import Stores, running_stores
 from app import migrate
 from app.main import Process, build
 from app.settings import Settings
+from app.user.models import Level
 
 # Deadlines would time the machine, not the code; random seeds would make a failure unrepeatable.
 hypothesis_settings.register_profile(
@@ -101,14 +104,39 @@ async def client(process: Process) -> AsyncIterator[httpx.AsyncClient]:
         yield made
 
 
-@pytest.fixture
-def token(process: Process) -> Callable[..., dict[str, str]]:
-    """Headers of a caller of a level, of a person if given."""
+@pytest.fixture(scope="session")
+async def persons(process: Process) -> dict[int, Caller]:
+    """One stored person of each level, with a session that lasts the whole run."""
+    return {int(level): await new_caller(process, int(level)) for level in Level}
 
-    def make(level: int, user: UUID | None = None) -> dict[str, str]:
-        return bearer(process, level, user or uuid4())
+
+@pytest.fixture
+def token(process: Process, persons: dict[int, Caller], stores: Stores) -> Token:
+    """Headers of a caller of a level: the run's own person, or a stored one of that level if given."""
+
+    def make(level: int, user: UUID | str | None = None) -> dict[str, str]:
+        if user is None:
+            return persons[level].headers
+        uuid, session = UUID(str(user)), uuid4()
+        # Not awaited, as callers want a value: another thread and connection do it meanwhile.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _open_session(stores, uuid, session)).result()
+        return bearer(process, level, uuid, session)
 
     return make
+
+
+async def _open_session(stores: Stores, user: UUID, session: UUID) -> None:
+    connection = await asyncpg.connect(stores.dsn())
+    try:
+        await connection.execute(
+            "INSERT INTO sessions (uuid, user_id, expires_at)"
+            " SELECT $1, id, now() + interval '30 days' FROM users WHERE uuid = $2",
+            session,
+            user,
+        )
+    finally:
+        await connection.close()
 
 
 @pytest.fixture

@@ -126,11 +126,14 @@ async def opens(client: httpx.AsyncClient, token: str) -> httpx.Response:
     return await client.get("/api/v1/officers?limit=1", headers=headers)
 
 
-async def test_both_keys_open(client: httpx.AsyncClient, settings: Settings) -> None:
+async def test_both_keys_open(client: httpx.AsyncClient, settings: Settings, token: Token) -> None:
     assert settings.jwt_previous is not None
-    assert (await opens(client, forged(settings, {}))).status_code == 200
+    stored = jwt.decode(token(3)["Authorization"].split()[1], options=UNVERIFIED)
+    assert (await opens(client, forged(settings, stored))).status_code == 200
     previous = settings.jwt_previous.get_secret_value()
-    assert (await opens(client, forged(settings, {}, key=previous))).status_code == 200
+    assert (await opens(client, forged(settings, stored, key=previous))).status_code == 200
+    nobodys = forged(settings, {**stored, "sid": str(uuid4())})
+    assert_problem(await opens(client, nobodys), 401, "session_ended")
 
 
 NOW = int(time.time())

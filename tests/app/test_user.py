@@ -48,8 +48,8 @@ async def test_a_new_person_is_read_back_by_level_3_and_by_themselves(
     assert by_id.headers["etag"] == '"1"'
 
 
-async def test_a_token_of_nobody_finds_nobody(client: httpx.AsyncClient, token: Token) -> None:
-    assert_problem(await client.get(f"{USERS}/me", headers=token(1, uuid4())), 404, "not_found")
+async def test_a_token_of_nobody_opens_nothing(client: httpx.AsyncClient, token: Token) -> None:
+    assert_problem(await client.get(f"{USERS}/me", headers=token(1, uuid4())), 401, "session_ended")
 
 
 async def test_emails_are_one_in_any_case_and_free_after_deletion(
