@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 from app.i18n import text
 
 CLOCK_SKEW = timedelta(seconds=60)  # chosen: phones without NTP are off by seconds, not minutes
+# Chosen: wider than any plan or record, and far from where a time zone would leave the calendar.
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def refuse(kind: str) -> PydanticCustomError:
@@ -25,10 +27,16 @@ def _printable(value: str) -> str:
     return unicodedata.normalize("NFC", value)
 
 
+def _in_utc(value: datetime) -> datetime:
+    if not EARLIEST <= value <= LATEST:
+        raise refuse("out_of_time")
+    return value.astimezone(UTC)
+
+
 def _past(value: datetime) -> datetime:
     if value > datetime.now(UTC) + CLOCK_SKEW:
         raise refuse("in_the_future")
-    return value.astimezone(UTC)
+    return value
 
 
 def _not_bool(value: object) -> object:
@@ -38,7 +46,8 @@ def _not_bool(value: object) -> object:
 
 
 Line = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_printable)]
-Moment = Annotated[AwareDatetime, AfterValidator(_past)]
+Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, AfterValidator(_past), AfterValidator(_in_utc)]
 Latitude = Annotated[
     float,
     BeforeValidator(_not_bool),
