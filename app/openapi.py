@@ -1,33 +1,84 @@
-"""The contract as others read it: problems on every route, examples, levels from the policy table."""
+"""The contract as others read it: problems on every route, examples, levels from the policy table.
+
+What a whole class of routes can answer is derived here from the table and the operation; a route states
+only the refusals that are its own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app.errors import MEDIA_TYPE, ProblemBody
-from app.policy import RULES
+from app.errors import MEDIA_TYPE, Code, ProblemBody
+from app.i18n import text
+from app.policy import RULES, Rule
 
 CREATED: dict[int | str, dict[str, Any]] = {
     201: {"headers": {"Location": {"description": "Where the new thing is.", "schema": {"type": "string"}}}}
 }
 _REF = {"$ref": "#/components/schemas/Problem"}
 _RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+_ETAG = {"ETag": {"description": "The version; send it back as If-Match.", "schema": {"type": "string"}}}
+# The problem that stands for its status in the examples; a 409 of a route may have another code.
+_EXAMPLES = {code.status: code for code in reversed(Code)} | {
+    401: Code.UNAUTHENTICATED,
+    403: Code.FORBIDDEN,
+    503: Code.UNAVAILABLE,
+}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that can refuse with these statuses, all of them problem+json."""
-    described: dict[int | str, dict[str, Any]] = {}
-    for status in statuses:
-        described[status] = {
-            "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": _REF}},
-            **({"headers": _RETRY} if status in {429, 503} else {}),
-        }
-    return described
+    """The `responses` of a route that can refuse with these statuses, all of them problem+json.
+
+    Those of its class (401, 403, 404, 412, 413, 422, 428, 429, 503) are added by `describe`.
+    """
+    return {status: _problem(status) for status in statuses}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    code = _EXAMPLES[status]
+    example = {
+        "type": f"urn:gad:problem:{code}",
+        "title": text(f"problem.{code}.title"),
+        "status": status,
+        "detail": text(f"problem.{code}.detail"),
+        "code": code.value,
+        "request_id": "5f0c7a52b3c94b0f9a3e8f6f0d7f1f11",
+    }
+    if code is Code.INVALID:
+        detail = text("invalid.missing")
+        example["errors"] = [{"field": "body.title", "code": "missing", "detail": detail}]
+    return {
+        "description": HTTPStatus(status).phrase,
+        "content": {MEDIA_TYPE: {"schema": _REF, "example": example}},
+        **({"headers": _RETRY} if status in {429, 503} else {}),
+    }
+
+
+def statuses_of(path: str, rule: Rule, operation: dict[str, Any]) -> Iterator[int]:
+    """The refusals that every operation of this form can answer (product contract, section 4)."""
+    parameters = {(each["in"], each["name"].lower()) for each in operation.get("parameters", ())}
+    probe = path.startswith("/health/")
+    if rule.level is not None:
+        yield from (401, 403)
+    if "{" in path:
+        yield 404
+    if ("header", "idempotency-key") in parameters:
+        yield 409
+    if ("header", "if-match") in parameters:
+        yield from (412, 428)
+    if "requestBody" in operation or ("header", "idempotency-key") in parameters:
+        yield 413
+    if parameters or "requestBody" in operation:
+        yield 422
+    if not probe:
+        yield 429
+    if path != "/health/live":
+        yield 503
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -42,12 +93,44 @@ def describe(app: FastAPI) -> dict[str, Any]:
     schemas["Problem"] = problem
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    for schema in schemas.values():
+        for example in schema.get("examples", ()):
+            _restore_nulls(example, schema, schemas)
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            rule = RULES[method.upper(), path]
-            operation["security"] = [{"bearer": []}] if rule.level is not None else []
-            operation["x-gad-level"] = int(rule.level) if rule.level is not None else 0
-            if rule.own_below is not None:
-                operation["x-gad-own-below"] = int(rule.own_below)
+            _complete(method.upper(), path, RULES[method.upper(), path], operation)
     return document
+
+
+def _restore_nulls(value: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Put back what is null in an example: the framework drops each null of the whole document."""
+    schema = schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)
+    for choice in schema.get("anyOf", ()):
+        _restore_nulls(value, choice, schemas)
+    if isinstance(value, list):
+        for item in value:
+            _restore_nulls(item, schema.get("items", {}), schemas)
+    if isinstance(value, dict):
+        for name, part in schema.get("properties", {}).items():
+            if name in schema.get("required", ()) and {"type": "null"} in part.get("anyOf", ()):
+                value.setdefault(name, None)
+            if name in value:
+                _restore_nulls(value[name], part, schemas)
+
+
+def _complete(method: str, path: str, rule: Rule, operation: dict[str, Any]) -> None:
+    operation["security"] = [{"bearer": []}] if rule.level is not None else []
+    operation["x-gad-level"] = int(rule.level) if rule.level is not None else 0
+    if rule.own_below is not None:
+        operation["x-gad-own-below"] = int(rule.own_below)
+    answers = operation["responses"]
+    answers.pop("422", None)  # the framework's own, of another form
+    for status in statuses_of(path, rule, operation):
+        answers.setdefault(str(status), _problem(status))
+    if "201" in answers:
+        answers["201"].setdefault("headers", {}).update(CREATED[201]["headers"])
+    versioned = method in {"GET", "PATCH", "PUT"} and path.endswith("}") and "200" in answers
+    if versioned and "application/json" in answers["200"].get("content", {}):
+        answers["200"].setdefault("headers", {}).update(_ETAG)
+    operation["responses"] = dict(sorted(answers.items()))

@@ -9,14 +9,16 @@ import httpx
 import pytest
 from bodies import HOST, assert_problem
 from conftest import settings_for
-from pydantic import TypeAdapter
+from jsonschema_rs import Draft202012Validator
 from stores import Stores
 
-from app.auth.schemas import LoginRequest, TokenAnswer
 from app.main import Process, build
-from app.officer.schemas import Nearby, NearbyOfficer, OfficerCreate, OfficerPage, OfficerRead
-from app.policy import RULES
-from app.user.schemas import UserCreate, UserRead
+from app.openapi import statuses_of
+from app.policy import ANYONE, L1, L3, OWN_OR_L2, RULES
+from app.user.models import Level
+
+Operation = dict[str, Any]
+PROBLEM = "application/problem+json"
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def document(process: Process) -> dict[str, Any]:
     return made
 
 
-def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+def operations(document: dict[str, Any]) -> dict[tuple[str, str], Operation]:
     return {
         (method.upper(), path): operation
         for path, methods in document["paths"].items()
@@ -33,9 +35,32 @@ def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]
     }
 
 
+def headers_of(operation: Operation) -> set[str]:
+    return {each["name"].lower() for each in operation.get("parameters", ()) if each["in"] == "header"}
+
+
+def contents(operation: Operation) -> list[dict[str, Any]]:
+    """What the operation takes and, when all is well, answers as JSON."""
+    told = [operation["requestBody"]] if "requestBody" in operation else []
+    told += [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+    found = [part.get("content", {}).get("application/json") for part in told]
+    return [content for content in found if content is not None]
+
+
+def examples_in(content: dict[str, Any], document: dict[str, Any]) -> list[Any]:
+    """Of the content itself, else of the component it refers to."""
+    if "example" in content:
+        return [content["example"]]
+    schema = content.get("schema", {})
+    name = schema.get("$ref", "").rpartition("/")[2]
+    schema = document["components"]["schemas"][name] if name else schema
+    return list(schema.get("examples", ()))
+
+
 def test_every_route_is_in_it_with_its_level(document: dict[str, Any]) -> None:
     found = operations(document)
-    assert set(found) == set(RULES) - {("GET", "/openapi.json"), ("GET", "/docs")}
+    shown = {key for key in RULES if key[1].startswith(("/api/", "/health/"))}
+    assert set(found) == shown
     for key, operation in found.items():
         level = RULES[key].level
         assert operation["x-gad-level"] == (0 if level is None else int(level)), key
@@ -43,19 +68,99 @@ def test_every_route_is_in_it_with_its_level(document: dict[str, Any]) -> None:
         assert operation["summary"], key
 
 
-def test_every_refusal_is_a_problem(document: dict[str, Any]) -> None:
+def test_every_refusal_is_a_problem_with_an_example(document: dict[str, Any]) -> None:
     for key, operation in operations(document).items():
         refusals = {status: answer for status, answer in operation["responses"].items() if int(status) >= 400}
         for status, answer in refusals.items():
-            assert answer["content"] == {
-                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-            }, (key, status)
-        level = RULES[key].level
-        wanted = (
-            set() if level is None else {"401"} if int(level) == 1 and "{" not in key[1] else {"401", "403"}
-        )
-        assert wanted <= set(refusals), key
+            assert set(answer["content"]) == {PROBLEM}, (key, status)
+            content = answer["content"][PROBLEM]
+            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+            assert content["example"]["status"] == int(status), (key, status)
     assert "HTTPValidationError" not in json.dumps(document)
+
+
+def test_every_operation_tells_what_its_class_can_refuse(document: dict[str, Any]) -> None:
+    for key, operation in operations(document).items():
+        answers = set(operation["responses"])
+        level = RULES[key].level
+        classes = {
+            "401": level is not None,
+            "403": level is not None,
+            "404": "{" in key[1],
+            "409": "idempotency-key" in headers_of(operation),
+            "412": "if-match" in headers_of(operation),
+            "413": "requestBody" in operation,
+            "422": "requestBody" in operation or bool(operation.get("parameters")),
+            "428": "if-match" in headers_of(operation),
+            "429": not key[1].startswith("/health/"),
+            "503": key[1] != "/health/live",
+        }
+        assert {status for status, applies in classes.items() if applies} <= answers, key
+        assert ("Retry-After" in operation["responses"].get("429", {}).get("headers", {})) is classes["429"]
+
+
+def test_changes_ask_for_their_headers(document: dict[str, Any]) -> None:
+    found = operations(document)
+    patches = {key: headers_of(operation) for key, operation in found.items() if key[0] == "PATCH"}
+    assert {key for key, headers in patches.items() if "if-match" not in headers} == set()
+    created = {key: operation for key, operation in found.items() if "201" in operation["responses"]}
+    assert created
+    for key, operation in created.items():
+        assert "Location" in operation["responses"]["201"]["headers"], key
+
+
+@pytest.mark.parametrize(
+    ("path", "rule", "operation", "wanted"),
+    [
+        ("/health/live", ANYONE, {}, []),
+        ("/health/deep", L3, {}, [401, 403, 503]),
+        ("/api/v1/x", L1, {}, [401, 403, 429, 503]),
+        ("/api/v1/x", ANYONE, {"requestBody": {}}, [413, 422, 429, 503]),
+        (
+            "/api/v1/x/{x}",
+            OWN_OR_L2,
+            {"parameters": [{"in": "path", "name": "x"}, {"in": "header", "name": "If-Match"}]},
+            [401, 403, 404, 412, 422, 428, 429, 503],
+        ),
+        (
+            "/api/v1/x",
+            L1,
+            {"parameters": [{"in": "header", "name": "Idempotency-Key"}]},
+            [401, 403, 409, 413, 422, 429, 503],
+        ),
+    ],
+)
+def test_statuses_of(path: str, rule: Any, operation: Operation, wanted: list[int]) -> None:
+    assert sorted(set(statuses_of(path, rule, operation))) == wanted
+
+
+def test_every_body_and_answer_has_an_example(document: dict[str, Any]) -> None:
+    bare = [
+        key
+        for key, operation in operations(document).items()
+        for content in contents(operation)
+        if not examples_in(content, document)
+    ]
+    assert bare == []
+
+
+def test_every_example_is_valid(document: dict[str, Any]) -> None:
+    wrong = []
+    checked = 0
+    for key, operation in operations(document).items():
+        refusals = [
+            answer["content"][PROBLEM]
+            for status, answer in operation["responses"].items()
+            if int(status) >= 400
+        ]
+        for content in (*contents(operation), *refusals):
+            schema = {**content["schema"], "components": document["components"]}
+            for example in examples_in(content, document):
+                checked += 1
+                faults = Draft202012Validator(schema).iter_errors(example)
+                wrong += [(key, fault.instance_path, fault.message) for fault in faults]
+    assert wrong == []
+    assert checked > 50
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
@@ -65,25 +170,10 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     assert {"Problem", "FieldError"} <= names
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        LoginRequest,
-        TokenAnswer,
-        UserCreate,
-        UserRead,
-        OfficerCreate,
-        OfficerRead,
-        OfficerPage,
-        NearbyOfficer,
-        Nearby,
-    ],
-)
-def test_every_example_is_valid(model: Any) -> None:
-    examples = model.model_config["json_schema_extra"]["examples"]
-    assert examples
-    for example in examples:
-        TypeAdapter(model).validate_python(example)
+def test_levels_are_the_tables(document: dict[str, Any]) -> None:
+    own = {key: operation.get("x-gad-own-below") for key, operation in operations(document).items()}
+    assert own == {key: int(Level.SUPERVISOR) if RULES[key].own_below else None for key in own}
+    assert own["GET", "/api/v1/officers/{officer_id}"] == 2
 
 
 async def test_production_shows_no_document(stores: Stores) -> None:
