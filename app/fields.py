@@ -45,6 +45,15 @@ def _not_bool(value: object) -> object:
     return value
 
 
+def _prose(value: str) -> str:
+    lines = value.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(_printable(line.replace("\t", " ")) for line in lines)
+
+
+Printable = AfterValidator(_printable)
+Prose = Annotated[
+    str, Field(min_length=1, max_length=4000, description="Several lines."), AfterValidator(_prose)
+]
 Line = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_printable)]
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Moment = Annotated[AwareDatetime, AfterValidator(_past), AfterValidator(_in_utc)]
