@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from uuid import UUID, uuid4
 
 import orjson
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit.chain import digest
 from app.audit.models import AuditEvent, Channel, Severity
 from app.db import Database
 from app.logs import request_id
@@ -40,11 +40,6 @@ class Audit:
     channel: Channel = Channel.API
     success: bool = True
     payload: Mapping[str, object] | None = None
-
-
-def digest(payload: object) -> bytes:
-    """SHA-256 of the payload's canonical JSON, as `audit_events.payload_sha256` stores it."""
-    return sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS, default=str)).digest()
 
 
 async def record(session: AsyncSession, *events: Audit) -> None:
