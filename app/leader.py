@@ -10,17 +10,17 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import asyncpg
 
 from app.health.checks import PROBE_ERRORS
 from app.rotation import Rotation
 
-ADVISORY_LOCK = 0x6761645F6C64  # any number, the same for ever
 RETRY_S = 1.0  # chosen: how long the duties may rest when their process is gone
 COMMAND_S = 10.0  # a duty is short; this ends the wait when the server is gone
 
-Connection = asyncpg.Connection[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"  # generic for the type checker alone
 log = logging.getLogger("gad.leader")
 
 
@@ -35,11 +35,15 @@ class Duty:
 
 
 class Leader:
-    """Tries for ever to become and stay the one that does the duties."""
+    """Tries for ever to become and stay the one that does the duties.
 
-    def __init__(self, url: str, duties: Sequence[Duty], *, name: str, rotation: Rotation) -> None:
+    `lock` is any number, the same for ever: leaders of different locks do not know each other.
+    """
+
+    def __init__(self, url: str, duties: Sequence[Duty], *, lock: int, name: str, rotation: Rotation) -> None:
         self._url = url
         self._duties = tuple(duties)
+        self._lock = lock
         self._name = name
         self._rotation = rotation
         self.leads = False
@@ -47,13 +51,18 @@ class Leader:
     async def run(self) -> None:
         """Cancel to stop; the lock goes with the connection."""
         while True:
-            with suppress(*PROBE_ERRORS):
+            try:
                 if self._rotation.is_in():
-                    await self._lead()
-            self.leads = False
+                    await self._take_part()
+            except PROBE_ERRORS:
+                pass  # readiness tells of the database; here only the next try counts
+            except Exception:
+                log.exception("leader failed")  # it must never end: nobody would do the duties
+            finally:
+                self.leads = False
             await asyncio.sleep(RETRY_S)
 
-    async def _lead(self) -> None:
+    async def _take_part(self) -> None:
         connection = await asyncpg.connect(
             self._url,
             timeout=COMMAND_S,
@@ -61,11 +70,14 @@ class Leader:
             server_settings={"application_name": self._name},
         )
         try:
-            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
-                return
-            self.leads = True
-            log.info("leads")
-            await self._do_duties(connection)
+            # One connection asks again and again: a new one each second would cost the server more.
+            while self._rotation.is_in():
+                if await connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock):
+                    self.leads = True
+                    log.info("leads", extra={"fields": {"name": self._name}})
+                    await self._do_duties(connection)
+                    return
+                await asyncio.sleep(RETRY_S)
         finally:
             connection.terminate()
 
@@ -81,15 +93,17 @@ class Leader:
         for duty in self._duties:
             if duty.channel is not None:
                 await connection.add_listener(duty.channel, lambda *_, duty=duty: wake(duty))
-        while self._rotation.is_in():
+        connection.add_termination_listener(lambda *_: woken.set())
+        while self._rotation.is_in() and not connection.is_closed():
             woken.clear()
             for duty in self._duties:
                 if due[duty.name] <= loop.time():
                     due[duty.name] = loop.time() + duty.every_s
                     await self._do(duty, connection)
-            rest = max(0.0, min(due.values()) - loop.time())
-            with suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), min(rest, RETRY_S))
+            rest = max(0.0, min(due.values(), default=RETRY_S) - loop.time())
+            if not connection.is_closed():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), min(rest, RETRY_S))
 
     async def _do(self, duty: Duty, connection: Connection) -> None:
         try:

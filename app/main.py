@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +25,11 @@ from app.auth.sessions import Sessions
 from app.auth.tokens import Tokens
 from app.cache import Cache
 from app.db import Database
+from app.duties import leaders
 from app.errors import StartError
 from app.health.checks import DatabaseProbe, Health
 from app.health.routes import router as health_router
+from app.leader import Leader
 from app.officer.routes import router as officer_router
 from app.private import application as private_application
 from app.request import Edge
@@ -56,6 +58,7 @@ class Process:
     health: Health
     database: Database
     cache: Cache
+    leaders: tuple[Leader, ...]
 
     async def close(self) -> None:
         """Give every connection back."""
@@ -86,11 +89,12 @@ def build(settings: Settings) -> Process:
     )
     cache = Cache(settings.redis_url.get_secret_value(), timeout_ms=settings.redis_ms, name=name)
     probe = DatabaseProbe(url, name=f"{name}-probe")
+    rotation = Rotation(settings.live_slot_file, settings.slot)
     health = Health(
         probe=probe,
         database=database,
         cache=cache,
-        rotation=Rotation(settings.live_slot_file, settings.slot),
+        rotation=rotation,
     )
     is_open = settings.env is not Environment.PRODUCTION
     api = FastAPI(
@@ -132,6 +136,7 @@ def build(settings: Settings) -> Process:
         health=health,
         database=database,
         cache=cache,
+        leaders=leaders(url, name=name, rotation=rotation),
     )
 
 
@@ -193,14 +198,15 @@ def _server(app: ASGIApp, trusted: tuple[str, ...]) -> _Server:
 
 
 @asynccontextmanager
-async def _background() -> AsyncIterator[None]:
-    watcher = asyncio.create_task(metrics.watch_event_loop())
+async def _background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Each of `loops` never ends by itself; all are cancelled at the end of the block."""
+    tasks = [asyncio.create_task(each) for each in loops]
     try:
         yield
     finally:
-        watcher.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watcher
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def serve(settings: Settings) -> None:
@@ -215,7 +221,7 @@ async def serve(settings: Settings) -> None:
     )
     servers = (_server(process.public, settings.trusted_proxies), _server(process.private, ()))
     metrics.REGISTRY.register(metrics.PoolConnections(process.database.connections))
-    async with _background():
+    async with _background(metrics.watch_event_loop(), *(leader.run() for leader in process.leaders)):
         tasks = [
             asyncio.create_task(server.serve(sockets=[listener]))
             for server, listener in zip(servers, listeners, strict=True)
