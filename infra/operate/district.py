@@ -5,13 +5,14 @@ Pure: the same seed gives the same officers, and a longer district begins with t
 
 from __future__ import annotations
 
-import json
 import math
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
+
+from infra.client.people import NewOfficer, NewUser, Place
 
 COUNT = 10_000
 SEED = 1830  # the republic's first year; any number does
@@ -127,26 +128,23 @@ class DemoOfficer:
     lon: float
     seen_ago_s: int
 
-    def body(self, now: datetime) -> bytes:
-        """For POST /officers: officer and person in one request, so that neither is left alone."""
-        seen = now - timedelta(seconds=self.seen_ago_s)
-        return json.dumps(
-            {
-                "internal_code": self.internal_code,
-                "rank": self.rank,
-                "unit": self.unit,
-                "specialty": self.specialty,
-                "position": {"lat": self.lat, "lon": self.lon, "at": seen.isoformat(timespec="seconds")},
-                "person": {
-                    "email": self.email,
-                    "first_name": self.first_name,
-                    "last_name": self.last_name,
-                    "dni": self.dni,
-                    "phone": self.phone,
-                },
-            },
-            ensure_ascii=False,
-        ).encode()
+    def body(self, now: datetime) -> NewOfficer:
+        """Officer and person in one request, so that neither is left alone."""
+        seen = (now - timedelta(seconds=self.seen_ago_s)).replace(microsecond=0)
+        return NewOfficer(
+            internal_code=self.internal_code,
+            rank=self.rank,
+            unit=self.unit,
+            specialty=self.specialty,
+            position=Place(lat=self.lat, lon=self.lon, at=seen),
+            person=NewUser(
+                email=self.email,
+                first_name=self.first_name,
+                last_name=self.last_name,
+                dni=self.dni,
+                phone=self.phone,
+            ),
+        )
 
 
 def cedula(province: str, serial: int) -> str:

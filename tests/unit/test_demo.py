@@ -12,18 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.client import session
+from infra.client.api import Api
+from infra.client.session import Session
 from infra.errors import GadError
-from infra.operate import demo
-from infra.operate.demo import Summary, _Api, _load
+from infra.operate.demo import Summary, _load
 from infra.operate.district import STATIONS, cedula, district
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
-    once = b"\n".join(officer.body(NOW) for officer in district(300, 7))
-    again = b"\n".join(officer.body(NOW) for officer in district(300, 7))
-    other = b"\n".join(officer.body(NOW) for officer in district(300, 8))
+    once = "\n".join(officer.body(NOW).model_dump_json() for officer in district(300, 7))
+    again = "\n".join(officer.body(NOW).model_dump_json() for officer in district(300, 7))
+    other = "\n".join(officer.body(NOW).model_dump_json() for officer in district(300, 8))
     assert once == again != other
 
 
@@ -67,10 +69,16 @@ def test_each_number_is_valid(province: int, serial: int) -> None:
 
 def test_the_body_is_what_the_api_takes() -> None:
     [officer] = district(1)
-    body = json.loads(officer.body(NOW))
+    body = json.loads(officer.body(NOW).model_dump_json(exclude_none=True))
     assert set(body) == {"internal_code", "rank", "unit", "specialty", "position", "person"}
-    assert set(body["person"]) == {"email", "first_name", "last_name", "dni", "phone"}
+    assert set(body["person"]) == {"email", "first_name", "last_name", "level", "dni", "phone"}
     assert datetime.fromisoformat(body["position"]["at"]) < NOW
+
+
+def officer_answer(code: str) -> dict[str, object]:
+    """As the API tells of an officer, with a member that the client does not know."""
+    known = {"uuid": code, "user_id": code, "internal_code": code, "availability": "available"}
+    return {**known, "position": None, "version": 1, "rank": None}
 
 
 class FakeApi:
@@ -95,7 +103,7 @@ class FakeApi:
             start = int(request.url.params.get("cursor", "0"))
             page = self.codes[start : start + 100]
             more = start + 100 < len(self.codes)
-            items = [{"internal_code": code, "rank": None} for code in page]
+            items = [officer_answer(code) for code in page]
             return httpx.Response(
                 200, json={"items": items, "next_cursor": str(start + 100) if more else None}
             )
@@ -109,7 +117,7 @@ class FakeApi:
         if code in self.codes:
             return problem(409, "internal_code_taken")
         self.codes.append(code)
-        return httpx.Response(201, json={})
+        return httpx.Response(201, json=officer_answer(code))
 
 
 def problem(status: int, code: str, **headers: str) -> httpx.Response:
@@ -124,13 +132,14 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(demo.asyncio, "sleep", sleep)
+    monkeypatch.setattr(session.asyncio, "sleep", sleep)
     return waited
 
 
 def run(fake: Callable[[httpx.Request], httpx.Response], count: int) -> Summary:
     client = httpx.AsyncClient(base_url="https://gad.example", transport=httpx.MockTransport(fake))
-    return asyncio.run(_load(_Api(client, "jefa@distrito.example", lambda: "x"), count, 1830, lambda _: None))
+    api = Api(Session(client, "jefa@distrito.example", lambda: "x"))
+    return asyncio.run(_load(api, count, 1830, lambda _: None))
 
 
 def counts(summary: Summary) -> tuple[int, int]:

@@ -26,6 +26,7 @@ class Arrow:
 PURE = "it is pure: same arguments, same result, testable without a stack"
 CONTRACT = (
     Arrow("infra.errors", (), PURE),
+    Arrow("infra.client", (), "whoever calls the API knows its contract, and nothing of a stack"),
     Arrow("infra.migrator", (), PURE),
     Arrow("infra.names", (), PURE),
     Arrow("infra.render", (), PURE),
@@ -73,7 +74,7 @@ CONTRACT = (
             # To give a claim back, to read a recorded release, to write the digests of what was built,
             # to reach a server, to make PostgreSQL's certificate, to ask the schema as an update does.
             *("infra.claims", "infra.release", "infra.image_lock", "infra.ssh", "infra.tls_pair"),
-            "infra.migrator",
+            *("infra.migrator", "infra.client"),
         ),
         "operating goes through the stack; components and texts are the program's business",
     ),
