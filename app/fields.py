@@ -59,13 +59,13 @@ Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Moment = Annotated[AwareDatetime, AfterValidator(_past), AfterValidator(_in_utc)]
 Latitude = Annotated[
     float,
-    BeforeValidator(_not_bool),
     Field(ge=-90, le=90, allow_inf_nan=False, description="Degrees, WGS 84."),
+    BeforeValidator(_not_bool),
 ]
 Longitude = Annotated[
     float,
-    BeforeValidator(_not_bool),
     Field(ge=-180, le=180, allow_inf_nan=False, description="Degrees, WGS 84."),
+    BeforeValidator(_not_bool),
 ]
 
 
