@@ -74,7 +74,7 @@ class Code(StrEnum):
     WRONG_STATUS = "wrong_status", 409
     TASK_ENGAGED = "task_engaged", 409
     TASK_CLOSED = "task_closed", 409
-    PERSON_RESTRICTED = "person_restricted", 409
+    RESTRICTED = "restricted", 409
     STALE = "stale", 412
     BODY_TOO_LARGE = "body_too_large", 413
     INVALID = "invalid", 422

@@ -146,10 +146,15 @@ def task_event(change: Change) -> Event:
     return Event(type=change.kind.event, topics=(*lists, f"task.{task.uuid}", *people), data=data)
 
 
-def availability_event(officer: UUID, user: UUID, availability: Availability) -> Event:
-    """An officer became free, or no longer is."""
+def availability_event(officer: UUID, user: UUID, availability: Availability, *, version: int) -> Event:
+    """An officer became free, or no longer is; `version` is the officer's new one."""
     return Event(
         type="officer.availability",
         topics=("officers", f"officer.{officer}", f"user.{user}"),
-        data={"officer": officer, "availability": availability.value},
+        data={
+            "officer": officer,
+            "version": version,
+            "fields": ["availability"],
+            "availability": availability.value,
+        },
     )
