@@ -66,7 +66,7 @@ class Session:
         seen: int | None = None,
         key: str | None = None,
         query: Mapping[str, object] | None = None,
-        **path: object,
+        path: Mapping[str, str] | None = None,
     ) -> Expected:
         """The answer. `seen`: the version that is changed; `key`: of idempotency, a new one if not given.
 
@@ -77,7 +77,7 @@ class Session:
             headers["Idempotency-Key"] = key or uuid4().hex
         if operation.is_versioned:
             headers["If-Match"] = "*" if seen is None else f'"{seen}"'
-        url = operation.path.format(**path)
+        url = operation.path.format(**(path or {}))
         if query:
             url = str(httpx.URL(url, params={k: str(v) for k, v in query.items() if v is not None}))
         content = body.model_dump_json(exclude_none=True).encode() if body is not None else None
@@ -89,12 +89,16 @@ class Session:
         return _answer(operation, response)
 
     async def every(
-        self, operation: Operation[Expected], query: Mapping[str, object] | None = None
+        self,
+        operation: Operation[Expected],
+        query: Mapping[str, object] | None = None,
+        path: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Expected]:
         """Page after page of a list, to its end. Raises what `call` raises."""
         cursor: str | None = None
         while True:
-            page = await self.call(operation, query={"limit": PAGE, **(query or {}), "cursor": cursor})
+            asked = {"limit": PAGE, **(query or {}), "cursor": cursor}
+            page = await self.call(operation, query=asked, path=path)
             yield page
             cursor = getattr(page, "next_cursor", None)
             if cursor is None:
