@@ -20,21 +20,29 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.types import ASGIApp
 
 from app import __version__, errors, logs, metrics, openapi, policy
+from app.audit.denials import Denials
+from app.auth.revocation import Revocations
 from app.auth.routes import router as auth_router
+from app.auth.service import Gate
 from app.auth.sessions import Sessions
 from app.auth.tokens import Tokens
 from app.cache import Cache
+from app.cached import ContentCache
 from app.db import Database
 from app.duties import leaders
 from app.errors import StartError
 from app.health.checks import DatabaseProbe, Health
 from app.health.routes import router as health_router
 from app.leader import Leader
+from app.limits import Limits, RateClass
 from app.officer.routes import router as officer_router
+from app.officer.shift_routes import router as shift_router
+from app.privacy.routes import router as privacy_router
 from app.private import application as private_application
 from app.request import Edge
 from app.rotation import Rotation
 from app.settings import Environment, Settings, load
+from app.stream import Stream
 from app.user.routes import router as user_router
 from app.user.vault import Vault
 
@@ -58,6 +66,8 @@ class Process:
     health: Health
     database: Database
     cache: Cache
+    revocations: Revocations
+    stream: Stream
     leaders: tuple[Leader, ...]
 
     async def close(self) -> None:
@@ -65,6 +75,8 @@ class Process:
         await self.health.close()
         await self.database.close()
         await self.cache.close()
+        await self.revocations.close()
+        await self.stream.close()
 
 
 def routes_of(api: FastAPI) -> Iterator[tuple[str, str, bool]]:
@@ -88,6 +100,7 @@ def build(settings: Settings) -> Process:
         name=name,
     )
     cache = Cache(settings.redis_url.get_secret_value(), timeout_ms=settings.redis_ms, name=name)
+    stream = Stream(settings.redis_url.get_secret_value(), name=f"{name}-stream")
     probe = DatabaseProbe(url, name=f"{name}-probe")
     rotation = Rotation(settings.live_slot_file, settings.slot)
     health = Health(
@@ -109,11 +122,16 @@ def build(settings: Settings) -> Process:
         max_body_size=None,  # app.request limits it, after the caller was let in
     )
     errors.install(api)
-    for router in (health_router, auth_router, user_router, officer_router):
+    for router in (
+        *(health_router, auth_router, user_router),
+        *(officer_router, shift_router),
+        *(privacy_router,),
+    ):
         api.include_router(router)
     api.state.settings = settings
     api.state.database = database
     api.state.cache = cache
+    api.state.content = ContentCache(cache)
     api.state.health = health
     api.state.vault = Vault(
         kek=settings.kek.get_secret_value(), hmac_key=settings.hmac_key.get_secret_value()
@@ -125,6 +143,20 @@ def build(settings: Settings) -> Process:
         audience=settings.jwt_audience,
     )
     api.state.sessions = Sessions(api.state.tokens, database)
+    api.state.revocations = Revocations(
+        settings.redis_url.get_secret_value(),
+        api.state.sessions,
+        timeout_ms=settings.redis_ms,
+        name=f"{name}-revocations",
+    )
+    api.state.gate = Gate(
+        database=database,
+        vault=api.state.vault,
+        tokens=api.state.tokens,
+        revocations=api.state.revocations,
+    )
+    api.state.limits = Limits(cache, {rate: getattr(settings, f"rate_{rate}") for rate in RateClass})
+    api.state.guard = policy.Guard(api.state.sessions, api.state.limits, Denials(database))
     policy.verify(routes_of(api))
     _install_openapi(api)
     metrics.prime_routes(_usual_answers(api))
@@ -136,7 +168,9 @@ def build(settings: Settings) -> Process:
         health=health,
         database=database,
         cache=cache,
-        leaders=leaders(url, name=name, rotation=rotation),
+        revocations=api.state.revocations,
+        stream=stream,
+        leaders=leaders(url, stream=stream, name=name, rotation=rotation),
     )
 
 
@@ -221,7 +255,11 @@ async def serve(settings: Settings) -> None:
     )
     servers = (_server(process.public, settings.trusted_proxies), _server(process.private, ()))
     metrics.REGISTRY.register(metrics.PoolConnections(process.database.connections))
-    async with _background(metrics.watch_event_loop(), *(leader.run() for leader in process.leaders)):
+    async with _background(
+        metrics.watch_event_loop(),
+        process.revocations.run(),
+        *(leader.run() for leader in process.leaders),
+    ):
         tasks = [
             asyncio.create_task(server.serve(sockets=[listener]))
             for server, listener in zip(servers, listeners, strict=True)

@@ -25,7 +25,11 @@ WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.0)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # anything else is counted as OTHER
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 DB_ERRORS = ("connect", "pool_timeout", "statement_timeout", "other")
-AUTH_FAILURES = ("credentials", "missing", "malformed", "expired", "claims", "level", "session", "locked")
+AUTH_FAILURES = (
+    *("credentials", "missing", "malformed", "expired", "claims", "level"),
+    *("session", "locked", "refresh"),
+)
+CACHE_RESULTS = ("hit", "miss", "error")
 UNMATCHED = "unmatched"  # a path that no route answers
 
 http_requests = Counter(
@@ -43,7 +47,15 @@ db_pool_wait = Histogram(
 )
 db_errors = Counter("gad_db_errors_total", "Failures of the database.", ("kind",), registry=REGISTRY)
 auth_failures = Counter("gad_auth_failures_total", "Refused callers.", ("reason",), registry=REGISTRY)
+rate_limited = Counter(
+    "gad_rate_limited_total", "Requests refused as too many.", ("class",), registry=REGISTRY
+)
+cache_requests = Counter(
+    "gad_cache_requests_total", "Answers looked up in the content cache.", ("result",), registry=REGISTRY
+)
 log_messages = Counter("gad_log_messages_total", "Lines written.", ("level",), registry=REGISTRY)
+tasks = Gauge("gad_tasks", "Live tasks.", ("status",), registry=REGISTRY)
+audit_unsealed = Gauge("gad_audit_unsealed", "Audit events not yet in the chain.", registry=REGISTRY)
 officers = Gauge("gad_officers", "Live officers.", ("availability",), registry=REGISTRY)
 event_loop_lag = Gauge(
     "gad_event_loop_lag_seconds", "How late the loop last woke a sleeper.", registry=REGISTRY
@@ -54,6 +66,8 @@ for _level in LOG_LEVELS:
     log_messages.labels(_level)
 for _kind in DB_ERRORS:
     db_errors.labels(_kind)
+for _result in CACHE_RESULTS:
+    cache_requests.labels(_result)
 for _reason in AUTH_FAILURES:
     auth_failures.labels(_reason)
 

@@ -14,26 +14,33 @@ from fastapi import Depends
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from app import metrics
+from app.audit.denials import Denials
 from app.auth.sessions import Sessions
 from app.auth.tokens import Principal, TokenRefused
 from app.errors import Code, Problem, StartError
+from app.limits import Limits, RateClass, address_of
 from app.user.models import Level
 
 
 @dataclass(frozen=True)
 class Rule:
     """`level`: the least a caller needs; None: no token at all. `own_below`: callers under this level reach
-    only what is their own, which the noun's service decides."""
+    only what is their own, which the noun's service decides. `rate`: what its requests count as, where
+    `rate_of` does not say it right."""
 
     level: Level | None
-    own_below: Level | None = None
+    own_below: int | None = None
+    rate: RateClass | None = None
 
 
 ANYONE = Rule(None)
+SIGNING_IN = Rule(None, rate=RateClass.AUTH)
 L1, L2, L3 = Rule(Level.OFFICER), Rule(Level.SUPERVISOR), Rule(Level.ADMINISTRATOR)
 OWN_OR_L2 = Rule(Level.OFFICER, own_below=Level.SUPERVISOR)
+OWN = Rule(Level.OFFICER, own_below=Level.ADMINISTRATOR + 1)  # whoever it is
 
 API = "/api/v1"
 
@@ -43,7 +50,12 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/health/deep"): L3,
     ("GET", "/openapi.json"): ANYONE,
     ("GET", "/docs"): ANYONE,
-    ("POST", f"{API}/auth/login"): ANYONE,
+    ("POST", f"{API}/auth/login"): SIGNING_IN,
+    ("POST", f"{API}/auth/refresh"): SIGNING_IN,
+    ("POST", f"{API}/auth/logout"): L1,
+    ("POST", f"{API}/auth/logout-all"): L1,
+    ("POST", f"{API}/auth/password"): L1,
+    ("POST", f"{API}/auth/reauth"): L1,
     ("GET", f"{API}/users/me"): L1,
     ("POST", f"{API}/users"): L3,
     ("GET", f"{API}/users/{{user_id}}"): L3,
@@ -51,6 +63,16 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", f"{API}/officers/nearest"): L2,
     ("POST", f"{API}/officers"): L3,
     ("GET", f"{API}/officers/{{officer_id}}"): OWN_OR_L2,
+    ("PATCH", f"{API}/officers/{{officer_id}}"): L3,
+    ("DELETE", f"{API}/officers/{{officer_id}}"): L3,
+    ("PUT", f"{API}/officers/{{officer_id}}/availability"): OWN_OR_L2,
+    ("POST", f"{API}/officers/{{officer_id}}/position"): OWN,
+    ("GET", f"{API}/officers/{{officer_id}}/shifts"): OWN_OR_L2,
+    ("POST", f"{API}/officers/{{officer_id}}/shifts"): L2,
+    ("DELETE", f"{API}/officers/{{officer_id}}/shifts/{{shift_id}}"): L2,
+    ("GET", f"{API}/privacy/consents"): L1,
+    ("POST", f"{API}/privacy/consents"): L1,
+    ("DELETE", f"{API}/privacy/consents/{{purpose}}"): L1,
 }
 
 # Left out where they must not exist; then they are 404, not forbidden.
@@ -65,21 +87,28 @@ class Caller:
     only_own: bool
 
 
-async def authorize(authorization: str | None, rule: Rule, sessions: Sessions) -> Caller | None:
-    """The caller, or None on a route for anyone. Raises Problem: 401 before 403."""
-    if rule.level is None:
+def rate_of(method: str, path: str, rule: Rule) -> RateClass | None:
+    """What a request counts as (product contract, section 5); None: not counted, as probes must not be."""
+    if path.startswith("/health/"):
         return None
+    if rule.rate is not None:
+        return rule.rate
+    if rule.level is None:
+        return RateClass.ANONYMOUS
+    if rule.level is Level.ADMINISTRATOR:
+        return RateClass.ADMIN
+    return RateClass.READ if method == "GET" else RateClass.WRITE
+
+
+async def authenticate(authorization: str | None, sessions: Sessions) -> Principal:
+    """Who is calling, by their Authorization header. Raises Problem: 401."""
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise _refused("missing")
     try:
-        principal = await sessions.verified(token.strip())
+        return await sessions.verified(token.strip())
     except TokenRefused as refused:
         raise _refused(refused.reason) from None
-    if principal.level < rule.level:
-        metrics.auth_failures.labels("level").inc()
-        raise Problem(Code.FORBIDDEN)
-    return Caller(principal, only_own=rule.own_below is not None and principal.level < rule.own_below)
 
 
 def _refused(reason: str) -> Problem:
@@ -95,22 +124,72 @@ class _JsonRequest(Request):
         return orjson.loads(await self.body())
 
 
+@dataclass(frozen=True)
+class Guard:
+    """What a request meets before anything of its route runs: 401, then 403, then its limit."""
+
+    sessions: Sessions
+    limits: Limits
+    denials: Denials
+
+    async def admit(self, scope: Scope, route: str, rule: Rule, rate: RateClass | None) -> Caller | None:
+        """The caller; None on a route for anyone. `route` is "METHOD /path/{with}/names".
+
+        Raises Problem. A refused token counts against the sender's address, so that a flood of them ends.
+        """
+        if rule.level is None:
+            if rate is not None:
+                await self.limits.spend(rate, address_of(scope))
+            return None
+        try:
+            principal = await authenticate(_authorization(scope), self.sessions)
+        except Problem as problem:
+            if problem.status_code == Code.UNAUTHENTICATED.status:
+                await self.limits.spend(RateClass.ANONYMOUS, address_of(scope))
+            raise
+        if principal.level < rule.level:
+            metrics.auth_failures.labels("level").inc()
+            await self.denied(scope, route, principal, Code.FORBIDDEN)
+            raise Problem(Code.FORBIDDEN)
+        if rate is not None:
+            await self.limits.spend(rate, principal.user)
+        return Caller(principal, only_own=rule.own_below is not None and principal.level < rule.own_below)
+
+    async def denied(self, scope: Scope, route: str, principal: Principal | None, code: Code) -> None:
+        """Audit a 403, whoever decided it."""
+        user = principal.user if principal is not None else None
+        await self.denials.note(user, route, code.value, scope.get("path_params", {}))
+
+
+def _authorization(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            return str(value, "latin-1")
+    return None
+
+
 class GuardedRoute(APIRoute):
     """A route that asks the table before anything else of it runs."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The framework's handler behind the guard."""
         handle = super().get_route_handler()
-        rules = [
-            RULES[method, self.path] for method in sorted(self.methods or ()) if (method, self.path) in RULES
-        ]
+        method, path = min(self.methods or {"GET"}), self.path
+        # A route outside the table never starts; this refuses even then.
+        rule = RULES.get((method, path), L3)
+        rate = rate_of(method, path, rule)
+        name = f"{method} {path}"
 
         async def guarded(request: Request) -> Response:
-            sessions: Sessions = request.app.state.sessions
-            # A route outside the table never starts; this refuses even then.
-            rule = rules[0] if rules else L3
-            request.state.caller = await authorize(request.headers.get("authorization"), rule, sessions)
-            return await handle(_JsonRequest(request.scope, request.receive))
+            guard: Guard = request.app.state.guard
+            scope = request.scope
+            caller = request.state.caller = await guard.admit(scope, name, rule, rate)
+            try:
+                return await handle(_JsonRequest(scope, request.receive))
+            except Problem as problem:
+                if problem.status_code == Code.FORBIDDEN.status:
+                    await guard.denied(scope, name, caller.principal if caller else None, problem.code)
+                raise
 
         return guarded
 
@@ -120,7 +199,9 @@ def verify(routes: Iterable[tuple[str, str, bool]]) -> None:
     found = {(method, path): guarded for method, path, guarded in routes}
     missing = sorted(found.keys() - RULES.keys())
     stale = sorted(RULES.keys() - found.keys() - OPTIONAL)
-    open_doors = sorted(key for key, guarded in found.items() if not guarded and RULES.get(key, L3) != ANYONE)
+    open_doors = sorted(
+        key for key, guarded in found.items() if not guarded and RULES.get(key, L3).level is not None
+    )
     for keys, fact in (
         (missing, "has no rule in app/policy.py"),
         (stale, "has a rule in app/policy.py and no route"),

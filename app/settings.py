@@ -93,6 +93,9 @@ NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
+# Product contract, section 5: the defaults; a test or a load of data may need more.
+PerMinute = Annotated[int, Field(ge=1, le=1_000_000)]
+
 
 class SecretFiles(PydanticBaseSettingsSource):
     """`GAD_<NAME>_FILE` names a file that holds the secret; it wins over `GAD_<NAME>`."""
@@ -188,6 +191,14 @@ class Settings(_Variables):
     db_pool_s: float = Field(2, gt=0, le=60, description="Longest wait for a connection, seconds.")
     db_statement_ms: int = Field(5000, ge=10, le=600_000, description="Longest statement, milliseconds.")
     redis_ms: int = Field(200, ge=1, le=10_000, description="Longest Redis command or connect, milliseconds.")
+    rate_anonymous: PerMinute = Field(300, description="Requests a minute of an address without a token.")
+    rate_auth: PerMinute = Field(10, description="Logins and renewals a minute of an address.")
+    rate_read: PerMinute = Field(600, description="Reads a minute of a person.")
+    rate_write: PerMinute = Field(120, description="Writes a minute of a person.")
+    rate_admin: PerMinute = Field(200, description="Requests a minute of a person to what level 3 may.")
+    rate_emergency: PerMinute = Field(30, description="Emergencies a minute of a person.")
+    rate_ws: PerMinute = Field(10, description="WebSocket connections a minute of a person.")
+    rate_export: PerMinute = Field(1, description="Exports a minute of a person.")
     tz: Annotated[str, AfterValidator(_known_zone)] = Field(
         "America/Guayaquil", description="Time zone of dates shown to people; stored times are UTC."
     )

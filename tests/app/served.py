@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 from stores import ROOT, Stores, free_port, wait_for
 
+from app.limits import RateClass
+
 SECRETS = ("database_url", "redis_url", "jwt_secret", "hmac_key", "kek")
 
 
@@ -40,6 +42,7 @@ def environment(stores: Stores, scratch: Path, **changes: str) -> dict[str, str]
         "GAD_PORT": str(free_port()),
         "GAD_PRIVATE_PORT": str(free_port()),
         "PYTHONPATH": str(ROOT),
+        **{f"GAD_RATE_{rate.upper()}": "1000000" for rate in RateClass},
         **changes,
     }
     return variables
