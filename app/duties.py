@@ -5,20 +5,27 @@ Events have a leader of their own, so that no slow duty delays them.
 
 from __future__ import annotations
 
+from app import outbox
 from app.audit import sealer
+from app.events import CHANNEL
 from app.leader import Duty, Leader
 from app.rotation import Rotation
+from app.stream import Stream
 
 EVENTS_LOCK = 0x6761645F6576  # any numbers, the same for ever
 UPKEEP_LOCK = 0x6761645F7570
 
-EVENTS: tuple[Duty, ...] = ()
-UPKEEP: tuple[Duty, ...] = (Duty(name="seal", every_s=sealer.EVERY_S, run=sealer.seal),)
+UPKEEP: tuple[Duty, ...] = (
+    Duty(name="seal", every_s=sealer.EVERY_S, run=sealer.seal),
+    Duty(name="outbox rows", every_s=600, run=outbox.delete_published),
+)
 
 
-def leaders(url: str, *, name: str, rotation: Rotation) -> tuple[Leader, ...]:
+def leaders(url: str, *, stream: Stream, name: str, rotation: Rotation) -> tuple[Leader, ...]:
     """Who does them; each runs for ever in every process, and leads in one."""
+    publisher = outbox.Publisher(stream)
+    events = (Duty(name="outbox", every_s=1, run=publisher.publish, channel=CHANNEL),)
     return (
-        Leader(url, EVENTS, lock=EVENTS_LOCK, name=f"{name}-events", rotation=rotation),
+        Leader(url, events, lock=EVENTS_LOCK, name=f"{name}-events", rotation=rotation),
         Leader(url, UPKEEP, lock=UPKEEP_LOCK, name=f"{name}-upkeep", rotation=rotation),
     )

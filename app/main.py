@@ -22,6 +22,8 @@ from starlette.types import ASGIApp
 from app import __version__, errors, logs, metrics, openapi, policy
 from app.audit.denials import Denials
 from app.auth.revocation import Revocations
+from app.audit.routes import router as audit_router
+from app.audit.service import Verifier
 from app.auth.routes import router as auth_router
 from app.auth.service import Gate
 from app.auth.sessions import Sessions
@@ -126,12 +128,14 @@ def build(settings: Settings) -> Process:
         *(health_router, auth_router, user_router),
         *(officer_router, shift_router),
         *(privacy_router,),
+        *(audit_router,),
     ):
         api.include_router(router)
     api.state.settings = settings
     api.state.database = database
     api.state.cache = cache
     api.state.content = ContentCache(cache)
+    api.state.verifier = Verifier(database)
     api.state.health = health
     api.state.vault = Vault(
         kek=settings.kek.get_secret_value(), hmac_key=settings.hmac_key.get_secret_value()
