@@ -58,8 +58,15 @@ class Code(StrEnum):
     SESSION_ENDED = "session_ended", 401
     FORBIDDEN = "forbidden", 403
     ORIGIN_REFUSED = "origin_refused", 403
+    PASSWORD_REFUSED = "password_refused", 403
+    NO_CONSENT = "no_consent", 403
     NOT_FOUND = "not_found", 404
+    NO_OFFICER_AVAILABLE = "no_officer_available", 404
     METHOD_NOT_ALLOWED = "method_not_allowed", 405
+    REFRESH_RACED = "refresh_raced", 409
+    OWN_LEVEL = "own_level", 409
+    LAST_ADMINISTRATOR = "last_administrator", 409
+    USER_ENGAGED = "user_engaged", 409
     EMAIL_TAKEN = "email_taken", 409
     DNI_TAKEN = "dni_taken", 409
     INTERNAL_CODE_TAKEN = "internal_code_taken", 409
@@ -70,6 +77,9 @@ class Code(StrEnum):
     OFFICER_ENGAGED = "officer_engaged", 409
     ALREADY_ASSIGNED = "already_assigned", 409
     NO_OFFICERS = "no_officers", 409
+    OFFICER_ASSIGNED = "officer_assigned", 409
+    SHIFT_OVERLAP = "shift_overlap", 409
+    OFFICERS_CONTENDED = "officers_contended", 409
     LAST_OFFICER = "last_officer", 409
     WRONG_STATUS = "wrong_status", 409
     TASK_ENGAGED = "task_engaged", 409
@@ -83,6 +93,7 @@ class Code(StrEnum):
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch", 422
     PRECONDITION_REQUIRED = "precondition_required", 428
     RATE_LIMITED = "rate_limited", 429
+    LOGIN_LOCKED = "login_locked", 429
     INTERNAL = "internal", 500
     UNAVAILABLE = "unavailable", 503
     NOT_READY = "not_ready", 503

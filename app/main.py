@@ -21,9 +21,9 @@ from starlette.types import ASGIApp
 
 from app import __version__, errors, logs, metrics, openapi, policy
 from app.audit.denials import Denials
-from app.auth.revocation import Revocations
 from app.audit.routes import router as audit_router
 from app.audit.service import Verifier
+from app.auth.revocation import Revocations
 from app.auth.routes import router as auth_router
 from app.auth.service import Gate
 from app.auth.sessions import Sessions
@@ -45,6 +45,7 @@ from app.request import Edge
 from app.rotation import Rotation
 from app.settings import Environment, Settings, load
 from app.stream import Stream
+from app.task.routes import router as task_router
 from app.user.routes import router as user_router
 from app.user.vault import Vault
 
@@ -129,6 +130,7 @@ def build(settings: Settings) -> Process:
         *(officer_router, shift_router),
         *(privacy_router,),
         *(audit_router,),
+        *(task_router,),
     ):
         api.include_router(router)
     api.state.settings = settings

@@ -1,10 +1,10 @@
-"""Tables sessions, refresh_tokens, link_codes."""
+"""Tables sessions, refresh_tokens, link_codes, login_failures."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, func, text
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Integer, func, text
 from sqlalchemy.dialects.postgresql import BYTEA
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -55,3 +55,17 @@ class LinkCode(_Once):
     __tablename__ = "link_codes"
 
     user_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("users.id"))
+
+
+class LoginFailures(Row):
+    """Wrong passwords for an e-mail that nobody has, which is refused like a known one."""
+
+    __tablename__ = "login_failures"
+    __table_args__ = (Index("login_failures_updated_at_idx", "updated_at"),)
+
+    email_hmac: Mapped[bytes] = mapped_column(BYTEA, primary_key=True)
+    failed_attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"), default=0)
+    locked_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    updated_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now(), onupdate=func.now()
+    )

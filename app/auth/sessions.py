@@ -27,17 +27,14 @@ log = logging.getLogger("gad.sessions")
 
 @dataclass(frozen=True)
 class Revoked:
-    """What ended: one session, or all of a person but `spared`."""
+    """What ended: one session, or all of a person."""
 
     session: UUID | None = None
     user: UUID | None = None
-    spared: UUID | None = None
 
     def covers(self, principal: Principal) -> bool:
         """Whether this caller is out."""
-        if self.session is not None:
-            return principal.session == self.session
-        return principal.user == self.user and principal.session != self.spared
+        return principal.session == self.session or principal.user == self.user
 
 
 OnRevoked = Callable[[Revoked], None]
@@ -81,6 +78,11 @@ class Sessions:
     def on_revoked(self, callback: OnRevoked) -> None:
         """Call it with each revocation this process hears of; it must not block."""
         self._callbacks.append(callback)
+
+    def forget(self) -> None:
+        """Forget every verdict: a revocation may have been missed."""
+        self._heard += 1
+        self._verdicts.clear()
 
     def drop(self, revoked: Revoked) -> None:
         """Forget the verdicts of whoever is out, and tell those who asked."""

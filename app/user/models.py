@@ -52,7 +52,7 @@ class User(Entity):
                 postgresql_using="gin",
                 postgresql_ops={column: "gin_trgm_ops"},
             )
-            for column in ("first_name", "last_name")
+            for column in ("first_name", "last_name", "email")
         ),
     )
 

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, EmailStr, Field, JsonValue, SecretStr, model_validator
+from pydantic import AfterValidator, ConfigDict, EmailStr, Field, JsonValue, model_validator
 
-from app.auth.passwords import is_personal, is_weak
+from app.auth.passwords import is_personal
+from app.auth.schemas import NewPassword
 from app.fields import Answer, Body, Line, refuse
 from app.user.models import Level
 
@@ -27,7 +28,6 @@ Dni = Annotated[
     AfterValidator(str.upper),
 ]
 Phone = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{7,14}$", description="E.164.")]
-NewPassword = Annotated[SecretStr, Field(min_length=12, max_length=128)]
 
 
 class UserCreate(Body):
@@ -48,8 +48,6 @@ class UserCreate(Body):
     def _check_password(self) -> Self:
         if self.password is not None:
             password = self.password.get_secret_value()
-            if is_weak(password):
-                raise refuse("password_weak")
             if is_personal(password, self.email, self.first_name, self.last_name):
                 raise refuse("password_personal")
         return self

@@ -110,7 +110,7 @@ async def test_without_its_key_a_person_stays_and_the_document_is_gone(
         ({"dni": "12"}, "body.dni", "string_pattern_mismatch"),
         ({"phone": "0991234567"}, "body.phone", "string_pattern_mismatch"),
         ({"password": "short"}, "body.password", "too_short"),
-        ({"password": "Contraseña2026!"}, "body", "password_weak"),
+        ({"password": "Contraseña2026!"}, "body.password", "password_weak"),
         ({"password": "guamán-de-la-sierra"}, "body", "password_personal"),
         ({"is_admin": True}, "body", "extra_forbidden"),
     ],

@@ -1,4 +1,4 @@
-"""Sessions, refresh tokens, link codes, idempotency keys."""
+"""Sessions, refresh tokens, link codes, failed logins, idempotency keys."""
 
 from __future__ import annotations
 
@@ -50,6 +50,16 @@ STEPS = (
         used_at timestamptz
     )
     """,
+    # E-mails that nobody has, as digests; what is left of them after a while is removed.
+    """
+    CREATE TABLE login_failures (
+        email_hmac bytea CONSTRAINT login_failures_pkey PRIMARY KEY,
+        failed_attempts integer NOT NULL DEFAULT 0,
+        locked_until timestamptz,
+        updated_at timestamptz NOT NULL DEFAULT now()
+    )
+    """,
+    "CREATE INDEX login_failures_updated_at_idx ON login_failures (updated_at)",
     """
     CREATE TABLE idempotency_keys (
         user_id bigint NOT NULL CONSTRAINT idempotency_keys_user_id_fkey REFERENCES users (id),

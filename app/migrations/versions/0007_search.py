@@ -12,6 +12,7 @@ depends_on = None
 INDEXES = (
     ("users_first_name_trgm_idx", "users USING gin (first_name gin_trgm_ops)"),
     ("users_last_name_trgm_idx", "users USING gin (last_name gin_trgm_ops)"),
+    ("users_email_trgm_idx", "users USING gin (email gin_trgm_ops)"),
     ("officers_internal_code_trgm_idx", "officers USING gin (internal_code gin_trgm_ops)"),
 )
 
