@@ -273,8 +273,8 @@ class StackFile(Section):
                 raise ValueError("server.kind local is for dev; staging and production run on a server")
             if self.images.source == "local":
                 raise ValueError("images.source local is for dev; pin digests with `gad images lock`")
-        # Each slot's pool, its probe and its leader; and room for migration, backup and a person.
-        pools = 2 * (self.api.db_pool + 2) + 10
+        # Each slot's pool, its probe and its two leaders; and room for migration, backup and a person.
+        pools = 2 * (self.api.db_pool + 3) + 10
         if pools > self.postgres.max_connections:
             raise ValueError(
                 f"postgres.max_connections {self.postgres.max_connections} is less than the {pools} "

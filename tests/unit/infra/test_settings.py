@@ -74,7 +74,7 @@ def refusal(config: Mapping[str, object]) -> GadError:
         ),
         ({"proxy.bind": "192.0.2.1"}, "proxy.bind 192.0.2.1 is not loopback"),
         ({"proxy.bind": "localhost"}, "proxy.bind: Input is not a valid IPv4 address"),
-        ({"api.db_pool": 50}, "postgres.max_connections 50 is less than the 114"),
+        ({"api.db_pool": 50}, "postgres.max_connections 50 is less than the 116"),
         ({"environment": "staging"}, "server.kind local is for dev"),
         ({**REMOTE, "images.source": "local"}, "images.source local is for dev"),
         ({"secrets.kek": "change-me"}, "secrets.kek: is a placeholder"),
