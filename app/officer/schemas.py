@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from app.fields import Answer, Body, Latitude, Line, Longitude, Moment, refuse
 from app.officer.models import Availability
+from app.officer.search import Box, Circle, Filter
+from app.page import MAX_LIMIT
 from app.user.schemas import EXAMPLE as PERSON
 from app.user.schemas import UserCreate
 
@@ -32,17 +34,91 @@ _READ: dict[str, JsonValue] = {
     "version": 1,
 }
 
+MAX_M = 100_000  # as far as the map looks (radius_m, section 4)
 InternalCode = Annotated[
     str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{2,19}$", description="Capitals, digits, hyphens.")
 ]
+Metres = Annotated[float, Field(gt=0, le=MAX_M, allow_inf_nan=False, description="Metres.")]
+
+
+def _words(value: str) -> str:
+    # Three characters make a trigram, without which every name would be read.
+    if not any(len(word) >= 3 for word in value.split()):
+        raise refuse("search_too_short")
+    return value
+
+
+class OfficerFilter(Body):
+    """The query of the list. A place is a point and a radius, or four sides; not both."""
+
+    model_config = ConfigDict(extra="ignore")  # as with every other query
+
+    limit: int = Field(50, ge=1, le=MAX_LIMIT)
+    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before.")
+    availability: Availability | None = None
+    unit: Line | None = Field(None, description="Exactly as it is written.")
+    on_shift: bool | None = Field(None, description="Whether one of the officer's shifts covers this moment.")
+    q: Annotated[Line, AfterValidator(_words)] | None = Field(
+        None, description="Parts of names or of the internal code; one of them of 3 characters or more."
+    )
+    lat: Latitude | None = None
+    lon: Longitude | None = None
+    radius_m: Metres | None = None
+    min_lat: Latitude | None = None
+    min_lon: Longitude | None = None
+    max_lat: Latitude | None = None
+    max_lon: Longitude | None = None
+
+    @model_validator(mode="after")
+    def _check_area(self) -> Self:
+        circle = (self.lat, self.lon, self.radius_m)
+        box = (self.min_lat, self.min_lon, self.max_lat, self.max_lon)
+        given = [each for each in (circle, box) if any(side is not None for side in each)]
+        if len(given) > 1 or any(side is None for each in given for side in each):
+            raise refuse("area")
+        if self.area is not None and isinstance(self.area, Box) and not self.area.is_box:
+            raise refuse("box")
+        return self
+
+    @property
+    def area(self) -> Circle | Box | None:
+        """The place asked for."""
+        if self.lat is not None and self.lon is not None and self.radius_m is not None:
+            return Circle(self.lat, self.lon, self.radius_m)
+        sides = (self.min_lat, self.min_lon, self.max_lat, self.max_lon)
+        known = [side for side in sides if side is not None]
+        return Box(*known) if len(known) == len(sides) else None
+
+    @property
+    def wanted(self) -> Filter:
+        """Which officers are listed."""
+        return Filter(
+            availability=self.availability.value if self.availability is not None else None,
+            unit=self.unit,
+            on_shift=self.on_shift,
+            words=tuple((self.q or "").split()),
+            area=self.area,
+        )
 
 
 class PositionIn(Body):
     """Where somebody was, and when."""
 
+    model_config = ConfigDict(title="PositionIn", json_schema_extra={"examples": [EXAMPLE["position"]]})
+
     lat: Latitude
     lon: Longitude
     at: Moment
+
+
+class AvailabilityIn(Body):
+    """Whether an officer can be sent. `on_task` is set by the system alone."""
+
+    model_config = ConfigDict(
+        title="AvailabilityIn", json_schema_extra={"examples": [{"availability": "off_duty"}]}
+    )
+
+    availability: Literal["available", "off_duty", "unavailable"]
 
 
 class Position(Answer):
@@ -73,6 +149,19 @@ class OfficerCreate(Body):
         if (self.user_id is None) == (self.person is None):
             raise refuse("one_of_user_or_person")
         return self
+
+
+class OfficerPatch(Body):
+    """What changes about an officer; null empties a field, except the code."""
+
+    model_config = ConfigDict(
+        title="OfficerPatch", json_schema_extra={"examples": [{"rank": "Cabo primero", "unit": None}]}
+    )
+
+    internal_code: InternalCode = Field(default_factory=str)  # unset unless sent
+    rank: Line | None = None
+    unit: Line | None = None
+    specialty: Line | None = None
 
 
 class OfficerRead(Answer):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -79,6 +80,17 @@ class Stores:
                 await connection.close()
 
         asyncio.run(run())
+
+    async def fetch(self, statement: str, *arguments: object, database: str = "gad") -> list[tuple[Any, ...]]:
+        """Rows as the superuser gets them; JSON is read."""
+        connection = await asyncpg.connect(self.dsn("postgres", database))
+        try:
+            await connection.set_type_codec(
+                "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+            )
+            return [tuple(row) for row in await connection.fetch(statement, *arguments)]
+        finally:
+            await connection.close()
 
     def stamp(self, table: str, column: str, uuid: str) -> None:
         """Set a moment of one row of `gad` to now, as parts of the product do that are not built yet."""

@@ -29,12 +29,16 @@ def test_each_text_of_a_problem_has_a_code() -> None:
 def test_each_rule_of_our_own_has_its_text() -> None:
     kinds = {kind for source in SOURCES for kind in re.findall(r'refuse\("(\w+)"\)', source)}
     assert kinds == {
+        "area",
+        "box",
         "control_character",
         "in_the_future",
         "one_of_user_or_person",
         "out_of_time",
         "password_personal",
         "password_weak",
+        "search_too_short",
+        "shift_length",
     }
     assert [kind for kind in kinds if f"invalid.{kind}" not in TEXTS] == []
 
