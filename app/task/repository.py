@@ -1,0 +1,205 @@
+"""Queries on tasks, task_assignments, task_history. Deleted tasks are in none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+from asyncpg import Range
+from sqlalchemy import ColumnElement, RowMapping, and_, false, func, insert, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import Database, Read
+from app.officer.models import Availability, Officer
+from app.task.models import Assignment, Task
+from app.user.models import User
+
+COLUMNS = """
+    t.uuid, t.code, t.title, t.description, t.notes, t.type, t.status, t.priority, t.planned_start,
+    t.planned_end, t.actual_start, t.actual_end, t.paused_at,
+    CAST(extract(epoch FROM t.paused_total) AS float8) AS paused_s,
+    d.uuid AS delegate,
+    CASE WHEN d.restricted_at IS NULL THEN d.first_name || ' ' || d.last_name END AS delegate_name,
+    c.uuid AS created_by, ST_Y(t.location::geometry) AS lat, ST_X(t.location::geometry) AS lon,
+    a.officers, t.created_at, t.updated_at, t.version
+"""
+# The officers come as the text of JSON that is passed on as it is: one row for each task, one statement for a page.
+JOINS = """
+    JOIN users d ON d.id = t.delegate_id
+    JOIN users c ON c.id = t.created_by
+    CROSS JOIN LATERAL (
+        SELECT CAST(coalesce(json_agg(json_build_object(
+            'officer_id', o.uuid, 'user_id', u.uuid, 'internal_code', o.internal_code,
+            'name', CASE WHEN u.restricted_at IS NULL THEN u.first_name || ' ' || u.last_name END,
+            'assigned_at', to_char(s.assigned_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'engaged', s.engaged
+        ) ORDER BY s.id), '[]') AS text) AS officers,
+        coalesce(bool_or(u.uuid = CAST(:caller AS uuid)), false) AS is_assigned
+        FROM task_assignments s
+        JOIN officers o ON o.id = s.officer_id
+        JOIN users u ON u.id = o.user_id
+        WHERE s.task_id = t.id AND s.released_at IS NULL
+    ) a
+"""
+ONE = f"""
+    SELECT {COLUMNS}, (d.uuid = CAST(:caller AS uuid) OR a.is_assigned) AS is_own
+    FROM tasks t {JOINS} WHERE t.uuid = CAST(:uuid AS uuid) AND t.deleted_at IS NULL
+"""  # noqa: S608 - our own constants
+_ONE = Read(text(ONE))
+_ONE_IN_SESSION = text(ONE)
+
+# Lines are only ever added, and those of one task under its lock: their number is a stable place.
+_HISTORY = Read(
+    text("""
+        SELECT h.at, h.event, u.uuid AS actor, h.from_status, h.to_status, h.reason,
+            CAST(h.changes AS text) AS changes
+        FROM task_history h
+        JOIN tasks t ON t.id = h.task_id
+        LEFT JOIN users u ON u.id = h.actor_id
+        WHERE t.uuid = CAST(:uuid AS uuid)
+        ORDER BY h.id OFFSET CAST(:seen AS bigint) LIMIT CAST(:rows AS bigint)
+    """)
+)
+COUNTS = "SELECT status, count(*) AS n FROM tasks WHERE deleted_at IS NULL GROUP BY status"
+
+
+def _is_live(uuids: Collection[UUID]) -> ColumnElement[bool]:
+    return and_(Officer.uuid.in_(uuids), Officer.deleted_at.is_(None), User.deleted_at.is_(None))
+
+
+@dataclass(frozen=True)
+class Member:
+    """An officer with their person; `is_assigned` to the task at hand. `version` is the officer's."""
+
+    id: int
+    uuid: UUID
+    user: UUID
+    availability: str
+    version: int
+    is_restricted: bool
+    is_assigned: bool
+
+
+@dataclass(frozen=True)
+class TaskRepository:
+    """Reads and writes in one unit of work.
+
+    Order of locks, for everybody: the task first, then officers by id. So no two wait for each other.
+    """
+
+    session: AsyncSession
+
+    async def lock(self, uuid: UUID) -> tuple[Task, UUID] | None:
+        """A live task and its delegate; nobody else changes it until the end of the unit of work."""
+        statement = (
+            select(Task, User.uuid)
+            .join(User, User.id == Task.delegate_id)
+            .where(Task.uuid == uuid, Task.deleted_at.is_(None))
+            # FOR NO KEY UPDATE: excludes its like, and lets others refer to the row meanwhile.
+            .with_for_update(key_share=True, of=Task)
+        )
+        found = (await self.session.execute(statement)).one_or_none()
+        return (found[0], found[1]) if found is not None else None
+
+    async def add(self, task: Task) -> None:
+        """Insert. Raises IntegrityError on a taken code."""
+        self.session.add(task)
+        await self.session.flush()
+
+    async def flush(self) -> None:
+        """Write what was changed on a task."""
+        await self.session.flush()
+
+    async def users(self, uuids: Collection[UUID]) -> dict[UUID, User]:
+        """The live people among these."""
+        statement = select(User).where(User.uuid.in_(uuids), User.deleted_at.is_(None))
+        return {user.uuid: user for user in (await self.session.scalars(statement)).all()}
+
+    async def lock_officers(self, uuids: Collection[UUID]) -> list[Member]:
+        """The live officers among these, locked."""
+        return await self._lock_members(_is_live(uuids), false()) if uuids else []
+
+    async def lock_crew(self, task: Task, also: Collection[UUID] = ()) -> list[Member]:
+        """The officers assigned to a locked task, and live others, locked together and so in order."""
+        is_assigned = Officer.id.in_(
+            select(Assignment.officer_id).where(
+                Assignment.task_id == task.id, Assignment.released_at.is_(None)
+            )
+        )
+        return await self._lock_members(or_(is_assigned, _is_live(also)), is_assigned)
+
+    async def _lock_members(
+        self, condition: ColumnElement[bool], is_assigned: ColumnElement[bool]
+    ) -> list[Member]:
+        statement = (
+            select(
+                Officer.id,
+                Officer.uuid,
+                User.uuid,
+                Officer.availability,
+                Officer.version,
+                User.restricted_at.is_not(None),
+                is_assigned,
+            )
+            .join(User, User.id == Officer.user_id)
+            .where(condition)
+            .order_by(Officer.id)
+            .with_for_update(key_share=True, of=Officer)
+        )
+        return [Member(*row) for row in (await self.session.execute(statement)).all()]
+
+    async def assign(
+        self, task: Task, officers: Iterable[Member], *, period: tuple[datetime, datetime], engaged: bool
+    ) -> None:
+        """Give locked officers a place. Raises IntegrityError: overlap, engaged elsewhere, there already."""
+        rows = [
+            {"task_id": task.id, "officer_id": each.id, "period": Range(*period), "engaged": engaged}
+            for each in officers
+        ]
+        if rows:
+            await self.session.execute(insert(Assignment), rows)
+
+    async def move(self, task: Task, period: tuple[datetime, datetime]) -> None:
+        """The open places get another window. Raises IntegrityError: overlap."""
+        await self._update_open(task, period=Range(*period))
+
+    async def engage(self, task: Task) -> None:
+        """The open places are at work from now on. Raises IntegrityError: engaged elsewhere."""
+        await self._update_open(task, engaged=True)
+
+    async def release(self, task: Task, *, at: datetime, officer: Member | None = None) -> None:
+        """Close the open places, or that of one officer."""
+        await self._update_open(task, officer, released_at=at, engaged=False)
+
+    async def _update_open(self, task: Task, officer: Member | None = None, **values: object) -> None:
+        statement = update(Assignment).where(Assignment.task_id == task.id, Assignment.released_at.is_(None))
+        if officer is not None:
+            statement = statement.where(Assignment.officer_id == officer.id)
+        await self.session.execute(statement.values(**values).execution_options(synchronize_session=False))
+
+    async def set_availability(self, officers: Sequence[Member], availability: Availability) -> None:
+        """Write it to locked officers."""
+        await self.session.execute(
+            update(Officer)
+            .where(Officer.id.in_([each.id for each in officers]))
+            .values(availability=availability.value, version=Officer.version + 1, updated_at=func.now())
+            .execution_options(synchronize_session=False)
+        )
+
+    async def one(self, uuid: UUID, caller: UUID) -> RowMapping:
+        """The flushed task as `find` shows it."""
+        found = await self.session.execute(_ONE_IN_SESSION, {"uuid": uuid, "caller": caller})
+        return found.mappings().one()
+
+
+async def find(database: Database, uuid: UUID, caller: UUID) -> asyncpg.Record | None:
+    """One live task with its officers; `is_own` says whether it is the caller's."""
+    return await database.row(_ONE, uuid=uuid, caller=caller)
+
+
+async def history(database: Database, uuid: UUID, *, seen: int, rows: int) -> list[asyncpg.Record]:
+    """Up to `rows` lines of a task's life after the first `seen`."""
+    return await database.rows(_HISTORY, uuid=uuid, seen=seen, rows=rows)

@@ -1,0 +1,157 @@
+"""What can be done with tasks as a whole: read, list, create, delete."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from app import page
+from app.db import Database
+from app.errors import Code, Problem
+from app.policy import Caller
+from app.precondition import check
+from app.task import repository, search
+from app.task.answers import as_answer, as_line, point
+from app.task.models import ENGAGING, Status, Task
+from app.task.period import planned_period
+from app.task.record import Change, Kind, write
+from app.task.repository import TaskRepository
+from app.task.schemas import TaskCreate
+from app.task.search import Filter
+from app.task.work import Written, check_window, conflicts, lock, refuse_restricted, written
+from app.user.models import User
+
+
+async def read_task(database: Database, uuid: UUID, caller: Caller) -> dict[str, object]:
+    """One task. Raises Problem: not_found; forbidden for somebody who may see only their own."""
+    row = await repository.find(database, uuid, caller.principal.user)
+    if row is None:
+        raise Problem(Code.NOT_FOUND)
+    if caller.only_own and not row["is_own"]:
+        raise Problem(Code.FORBIDDEN)
+    return as_answer(row)
+
+
+async def list_tasks(
+    database: Database, wanted: Filter, *, cursor: str | None, limit: int
+) -> dict[str, object]:
+    """A page, the newest first. Raises Invalid for a cursor that we never gave."""
+    after: tuple[datetime, UUID] | None = None
+    if cursor is not None:
+        at, uuid = page.decode(cursor, _moment, UUID)
+        after = at, uuid
+    rows = await search.page(database, wanted, after=after, rows=limit + 1)
+    return page.page(
+        rows, limit, item=as_answer, key=lambda row: (row["created_at"].isoformat(), row["uuid"])
+    )
+
+
+async def list_history(
+    database: Database, uuid: UUID, caller: Caller, *, cursor: str | None, limit: int
+) -> dict[str, object]:
+    """A page of a task's life, from its beginning. Raises Problem as `read_task`; Invalid."""
+    seen = page.decode(cursor, _count)[0] if cursor is not None else 0
+    await read_task(database, uuid, caller)
+    rows = await repository.history(database, uuid, seen=seen, rows=limit + 1)
+    return page.page(rows, limit, item=as_line, key=lambda _: (seen + limit,))
+
+
+def _moment(value: str) -> datetime:
+    # Any zone but ours was never given, and some would leave the calendar.
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None or moment.utcoffset():
+        raise ValueError(value)
+    return moment.astimezone(UTC)
+
+
+def _count(value: str) -> int:
+    count = int(value)
+    if not 0 <= count < 2**31:
+        raise ValueError(value)
+    return count
+
+
+async def create_task(
+    tasks: TaskRepository, body: TaskCreate, caller: Caller, *, code: str, at: datetime
+) -> Written:
+    """Insert a task with its officers; does not commit. `code` is the body's or an automatic one.
+
+    Raises Problem: unknown_user, unknown_officer, restricted, code_taken, officer_busy; Invalid.
+    """
+    actor = caller.principal.user
+    known = await tasks.users({actor, body.delegate or actor})
+    author = known.get(actor)
+    if author is None:  # deleted since the token was looked at
+        raise Problem(Code.SESSION_ENDED)
+    delegate = delegate_of(known, body.delegate or actor)
+    start = body.planned_start or at
+    check_window(start, body.planned_end)
+    officers = await tasks.lock_officers(body.officers)
+    if len(officers) < len(body.officers):
+        raise Problem(Code.UNKNOWN_OFFICER)
+    refuse_restricted(officers)
+    task = Task(
+        uuid=uuid4(),
+        code=code,
+        title=body.title,
+        description=body.description,
+        notes=body.notes,
+        type=body.type.value,
+        status=Status.PROGRAMMED.value,
+        priority=body.priority.number,
+        planned_start=start,
+        planned_end=body.planned_end,
+        delegate_id=delegate.id,
+        created_by=author.id,
+        location=point(body.location),
+    )
+    with conflicts():
+        await tasks.add(task)
+        period = planned_period(start, body.planned_end, body.priority)
+        await tasks.assign(task, officers, period=period, engaged=False)
+    people = frozenset({delegate.uuid, *(each.user for each in officers)})
+    changes = {"officers": [each.uuid for each in officers]} if officers else {}
+    change = Change(task=task, kind=Kind.CREATED, actor=actor, at=at, people=people, changes=changes)
+    await write(tasks.session, change)
+    return await written(tasks, task, caller, people)
+
+
+def delegate_of(known: dict[UUID, User], uuid: UUID) -> User:
+    """Who is to answer for a task. Raises Problem: unknown_user, restricted."""
+    delegate = known.get(uuid)
+    if delegate is None:
+        raise Problem(Code.UNKNOWN_USER)
+    if delegate.restricted_at is not None:
+        raise Problem(Code.RESTRICTED)
+    return delegate
+
+
+async def delete_task(
+    tasks: TaskRepository, uuid: UUID, caller: Caller, *, seen: int | None, at: datetime
+) -> Written:
+    """Take a task out of every list, and its officers out of it; does not commit. Nothing is left to answer.
+
+    Raises Problem: not_found, stale; task_engaged while officers are at it.
+    """
+    locked = await lock(tasks, uuid, caller)
+    task = locked.task
+    check(seen, task.version)
+    status = Status(task.status)
+    if status in ENGAGING:
+        raise Problem(Code.TASK_ENGAGED)
+    task.deleted_at = at
+    task.version += 1
+    await tasks.flush()
+    await tasks.release(task, at=at)
+    await write(
+        tasks.session,
+        Change(
+            task=task,
+            kind=Kind.DELETED,
+            actor=caller.principal.user,
+            at=at,
+            people=locked.people,
+            from_status=status,
+        ),
+    )
+    return Written({}, locked.people)
