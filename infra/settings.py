@@ -193,6 +193,27 @@ class Redis(Section):
         return self
 
 
+PerMinute = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class RateLimits(Section):
+    """Requests a minute, where they are to differ from the application's own."""
+
+    anonymous: PerMinute | None = Field(default=None, description="of an address without a token")
+    auth: PerMinute | None = Field(default=None, description="logins and renewals of an address")
+    read: PerMinute | None = Field(default=None, description="reads of a person")
+    write: PerMinute | None = Field(default=None, description="writes of a person")
+    admin: PerMinute | None = Field(default=None, description="what only an administrator may, of a person")
+    emergency: PerMinute | None = Field(default=None, description="emergencies of a person")
+    ws: PerMinute | None = Field(default=None, description="WebSocket connections of a person")
+    export: PerMinute | None = Field(default=None, description="exports of a person")
+
+    @property
+    def stated(self) -> Mapping[str, int]:
+        """Those the stack file names."""
+        return self.model_dump(exclude_none=True)
+
+
 class Api(Section):
     """Both API slots."""
 
@@ -202,6 +223,7 @@ class Api(Section):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     db_pool: int = Field(default=5, ge=1, le=100, description="connections of each slot")
     timezone: Timezone = "America/Guayaquil"
+    rate_limits: RateLimits = RateLimits()
 
 
 class Proxy(Section):

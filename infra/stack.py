@@ -229,6 +229,7 @@ def desired_slot(settings: Settings) -> Slot:
         "GAD_LOG_LEVEL": file.api.log_level,
         "GAD_TRUSTED_PROXIES": str(next(settings.subnet.subnets(new_prefix=24))),
         "GAD_TZ": file.api.timezone,
+        **{f"GAD_RATE_{name.upper()}": str(limit) for name, limit in file.api.rate_limits.stated.items()},
         **{f"GAD_{name.upper()}_FILE": f"{SECRETS}/{name}" for name in API_SECRETS},
     }
     return Slot(

@@ -14,6 +14,7 @@ from graphlib import TopologicalSorter
 
 import pytest
 
+from app.settings import known_variables
 from infra import stack
 from infra.claims import Claim
 from infra.components.api import FORM
@@ -21,7 +22,7 @@ from infra.components.container import REPLACING
 from infra.errors import GadError
 from infra.operate.outputs import read_outputs
 from infra.release import Recorded
-from infra.settings import Secrets
+from infra.settings import RateLimits, Secrets
 from infra.tls_pair import make_pair
 from tests.unit.infra.graph import CONTAINER, IMAGE, NETWORK, VOLUME, Graph, Node, Secret, in_clear, record
 from tests.unit.infra.samples import OTHER_APP, PAIR, REMOTE, TLS, sample_settings, strong
@@ -338,6 +339,20 @@ def test_no_environment_variable_is_a_secret(first: Graph) -> None:
         for variable in node.inputs.get("envs", []):
             key, _, value = variable.partition("=")
             assert not re.search("PASSWORD|SECRET|KEY|KEK|URL", key) or value.startswith("/run/gad/secrets/")
+
+
+def test_the_api_is_told_the_limits_that_the_stack_file_states() -> None:
+    assert [key for key, _ in stack.desired_slot(sample_settings()).envs if "RATE" in key] == []
+    stated = sample_settings({"api": {"memory_mib": 256, "rate_limits": {"admin": 900, "auth": 20}}})
+    told = dict(stack.desired_slot(stated).envs)
+    assert {key: value for key, value in told.items() if "RATE" in key} == {
+        "GAD_RATE_ADMIN": "900",
+        "GAD_RATE_AUTH": "20",
+    }
+    assert set(told) <= known_variables()
+    assert {f"GAD_RATE_{name.upper()}" for name in RateLimits.model_fields} == {
+        variable for variable in known_variables() if variable.startswith("GAD_RATE_")
+    }
 
 
 def test_every_docker_resource_names_its_engine(first: Graph) -> None:
