@@ -134,7 +134,7 @@ def _wrong(row: Row, seq: int, prev_hash: bytes) -> Wrong | None:
         return Wrong.GAP
     if row["prev_hash"] != prev_hash:
         return Wrong.PREV_HASH
-    # JSONB comes as text from the driver. An absent payload proves nothing either way: it may have expired.
+    # The payload is read as text. An absent one proves nothing either way: it may have expired.
     if row["payload"] is not None and digest(orjson.loads(row["payload"])) != row["payload_sha256"]:
         return Wrong.PAYLOAD
     return Wrong.HASH if seal(prev_hash, seq, row) != row["hash"] else None
