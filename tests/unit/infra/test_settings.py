@@ -48,7 +48,10 @@ def refusal(config: Mapping[str, object]) -> GadError:
         ({"network.zzz": 1}, "network.zzz is no setting; allowed are subnet"),
         ({"api.memory_mib": "lots"}, "api.memory_mib: Input should be a valid integer"),
         ({"api.memory_mib": 64}, "api.memory_mib: Input should be greater than or equal to 128"),
-        ({"api": 5}, "api: must be a mapping of cpus, db_pool, log_level, memory_mib, pids, rate_limits, timezone"),
+        (
+            {"api": 5},
+            "api: must be a mapping of cpus, db_pool, log_level, memory_mib, pids, rate_limits, timezone",
+        ),
         ({"api.log_level": "LOUD"}, "api.log_level: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ({"api.cpus": "1.55"}, "api.cpus: '1.55' is not allowed; wanted: processors, such as \"0.5\""),
         ({"api.cpus": "0"}, "api.cpus: '0' is not allowed; wanted: processors, such as \"0.5\""),
