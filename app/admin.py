@@ -10,6 +10,7 @@ import sys
 from pydantic import SecretStr, ValidationError
 
 from app import logs
+from app.audit.models import Channel
 from app.auth.passwords import hash_password
 from app.db import Database
 from app.errors import Code, Problem, StartError, Unavailable
@@ -73,7 +74,7 @@ async def create(settings: Settings, new: NewUser) -> str:
         if known is not None:
             return _already(new.email, known["level"])
         async with database.transaction() as session:
-            await create_user(UserRepository(session), vault, new)
+            await create_user(UserRepository(session), vault, new, channel=Channel.CLI)
     except Problem as problem:
         if problem.code is Code.EMAIL_TAKEN:  # somebody was quicker
             return _already(new.email, None)

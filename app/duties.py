@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from app import outbox
 from app.audit import sealer
+from app.auth import expiry
 from app.events import CHANNEL
 from app.leader import Duty, Leader
 from app.rotation import Rotation
@@ -17,6 +18,7 @@ UPKEEP_LOCK = 0x6761645F7570
 
 UPKEEP: tuple[Duty, ...] = (
     Duty(name="seal", every_s=sealer.EVERY_S, run=sealer.seal),
+    Duty(name="expiry", every_s=expiry.EVERY_S, run=expiry.expire),
     Duty(name="outbox rows", every_s=600, run=outbox.delete_published),
 )
 

@@ -50,11 +50,23 @@ def _prose(value: str) -> str:
     return "\n".join(_printable(line.replace("\t", " ")) for line in lines)
 
 
+def _words(value: str) -> str:
+    # Three characters make a trigram, without which every row would be read.
+    if not any(len(word) >= 3 for word in value.split()):
+        raise refuse("search_too_short")
+    return value
+
+
 Printable = AfterValidator(_printable)
 Prose = Annotated[
     str, Field(min_length=1, max_length=4000, description="Several lines."), AfterValidator(_prose)
 ]
 Line = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_printable)]
+Words = Annotated[
+    Line,
+    AfterValidator(_words),
+    Field(description="Parts of words, all of which must be found; one of 3 characters or more."),
+]
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Moment = Annotated[AwareDatetime, AfterValidator(_past), AfterValidator(_in_utc)]
 Latitude = Annotated[

@@ -40,6 +40,7 @@ ANYONE = Rule(None)
 SIGNING_IN = Rule(None, rate=RateClass.AUTH)
 L1, L2, L3 = Rule(Level.OFFICER), Rule(Level.SUPERVISOR), Rule(Level.ADMINISTRATOR)
 OWN_OR_L2 = Rule(Level.OFFICER, own_below=Level.SUPERVISOR)
+EMERGENCY = Rule(Level.OFFICER, rate=RateClass.EMERGENCY)
 OWN = Rule(Level.OFFICER, own_below=Level.ADMINISTRATOR + 1)  # whoever it is
 
 API = "/api/v1"
@@ -57,8 +58,12 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("POST", f"{API}/auth/password"): L1,
     ("POST", f"{API}/auth/reauth"): L1,
     ("GET", f"{API}/users/me"): L1,
+    ("PATCH", f"{API}/users/me"): L1,
+    ("GET", f"{API}/users"): L3,
     ("POST", f"{API}/users"): L3,
     ("GET", f"{API}/users/{{user_id}}"): L3,
+    ("PATCH", f"{API}/users/{{user_id}}"): L3,
+    ("DELETE", f"{API}/users/{{user_id}}"): L3,
     ("GET", f"{API}/tasks"): OWN_OR_L2,
     ("POST", f"{API}/tasks"): L2,
     ("GET", f"{API}/tasks/{{task_id}}"): OWN_OR_L2,
@@ -83,6 +88,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", f"{API}/officers/{{officer_id}}/shifts"): OWN_OR_L2,
     ("POST", f"{API}/officers/{{officer_id}}/shifts"): L2,
     ("DELETE", f"{API}/officers/{{officer_id}}/shifts/{{shift_id}}"): L2,
+    ("POST", f"{API}/tasks/emergency"): EMERGENCY,
     ("GET", f"{API}/privacy/consents"): L1,
     ("POST", f"{API}/privacy/consents"): L1,
     ("DELETE", f"{API}/privacy/consents/{{purpose}}"): L1,

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.auth.models import LoginFailures, RefreshToken, Session
 from app.auth.tokens import Principal
 from app.db import Database, Read
-from app.user.models import SubjectKey, User
+from app.user.models import User
 
 # A session runs while neither it nor its person has ended; a changed level is another session's.
 _RUNNING = """
@@ -92,21 +92,6 @@ async def attempt(database: Database, email: str, digest: bytes) -> asyncpg.Reco
 async def own_attempt(database: Database, user: UUID) -> asyncpg.Record | None:
     """The same, with e-mail and names, of a person who is logged in. Raises Unavailable."""
     return await database.row(_OWN_ATTEMPT, user=user)
-
-
-async def lock_account(
-    session: AsyncSession, *, email: str | None = None, uuid: UUID | None = None
-) -> tuple[User, bytes | None] | None:
-    """The live person with this e-mail or uuid, locked, and their wrapped key."""
-    is_meant = User.email == email if uuid is None else User.uuid == uuid
-    found = await session.execute(
-        select(User, SubjectKey.wrapped_dek)
-        .outerjoin(SubjectKey, SubjectKey.user_id == User.id)
-        .where(is_meant, User.deleted_at.is_(None))
-        .with_for_update(of=User)
-    )
-    row = found.one_or_none()
-    return None if row is None else (row[0], row[1])
 
 
 async def lock_unknown(session: AsyncSession, digest: bytes) -> LoginFailures:

@@ -24,6 +24,7 @@ from app.auth.tokens import Principal, Tokens
 from app.db import Database
 from app.errors import Code, Invalid, Problem
 from app.user.models import Level, User
+from app.user.repository import UserRepository
 from app.user.vault import Vault
 
 REFRESH = timedelta(days=7)  # product contract, section 5
@@ -67,7 +68,7 @@ class Gate:
         is_proven = await attempts.prove(password, seen["password_hash"])
         async with self.database.transaction() as session:
             now = datetime.now(UTC)
-            found = await repository.lock_account(session, email=email)
+            found = await UserRepository(session).lock(email=email)
             user, wrapped_dek = found if found is not None else (None, None)
             counted = user or await repository.lock_unknown(session, digest)
             if (
@@ -125,7 +126,7 @@ class Gate:
         """End the caller's session, or all of theirs. Raises Unavailable."""
         async with self.database.transaction() as session:
             now = datetime.now(UTC)
-            found = await repository.lock_account(session, uuid=principal.user) if everywhere else None
+            found = await UserRepository(session).lock(uuid=principal.user) if everywhere else None
             if found is not None:
                 await repository.revoke_all(session, found[0].id, now)
             else:
@@ -192,7 +193,7 @@ class Gate:
             await prepare(seen["email"], seen["first_name"], seen["last_name"])
         async with self.database.transaction() as session:
             now = datetime.now(UTC)
-            found = await repository.lock_account(session, uuid=principal.user)
+            found = await UserRepository(session).lock(uuid=principal.user)
             if found is None:
                 raise _ended()
             user = found[0]

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Uuid, bindparam, select
+from sqlalchemy import Uuid, bindparam, select, text
 from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Database, Read
-from app.user.models import SubjectKey, User
+from app.task.models import ACTIVE
+from app.user.models import Level, SubjectKey, User
 
 _PERSON = (
     User.uuid,
@@ -37,6 +38,7 @@ _CREDENTIALS = Read(
         User.email == bindparam("email", type_=CITEXT), User.deleted_at.is_(None)
     )
 )
+ADMINISTRATORS_LOCK = 0x6761645F4C33  # any number, the same for ever: whoever makes them fewer holds it
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,63 @@ class UserRepository:
         """A live person."""
         found = await self.session.execute(select(User).where(User.uuid == uuid, User.deleted_at.is_(None)))
         return found.scalar_one_or_none()
+
+    async def lock(
+        self, *, uuid: UUID | None = None, email: str | None = None
+    ) -> tuple[User, bytes | None] | None:
+        """The live person with this uuid or e-mail, locked, and their wrapped key (None once destroyed)."""
+        is_meant = User.email == email if uuid is None else User.uuid == uuid
+        found = await self.session.execute(
+            select(User, SubjectKey.wrapped_dek)
+            .outerjoin(SubjectKey, SubjectKey.user_id == User.id)
+            .where(is_meant, User.deleted_at.is_(None))
+            .with_for_update(of=User)
+        )
+        row = found.one_or_none()
+        return None if row is None else (row[0], row[1])
+
+    async def wrapped_dek(self, uuid: UUID) -> bytes | None:
+        """A live person's wrapped key; None once it is destroyed."""
+        key: bytes | None = await self.session.scalar(
+            select(SubjectKey.wrapped_dek)
+            .join(User, User.id == SubjectKey.user_id)
+            .where(User.uuid == uuid, User.deleted_at.is_(None))
+        )
+        return key
+
+    async def has_other_administrator(self, id_: int) -> bool:
+        """Whether somebody else of level 3 can log in; nobody can make them fewer until the commit."""
+        await self.session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADMINISTRATORS_LOCK})
+        others = select(User.id).where(
+            User.level == int(Level.ADMINISTRATOR),
+            User.id != id_,
+            User.verified,
+            User.deleted_at.is_(None),
+            User.erased_at.is_(None),
+        )
+        return await self.session.scalar(others.limit(1)) is not None
+
+    async def is_delegate(self, id_: int) -> bool:
+        """Whether the person answers for an active task."""
+        found = await self.session.scalar(
+            text(
+                "SELECT EXISTS (SELECT FROM tasks WHERE delegate_id = :id AND deleted_at IS NULL"
+                " AND status = ANY (:active))"
+            ),
+            {"id": id_, "active": [each.value for each in ACTIVE]},
+        )
+        return bool(found)
+
+    async def officer_of(self, uuid: UUID) -> UUID | None:
+        """The live officer entry of a person."""
+        officer: UUID | None = await self.session.scalar(
+            text(
+                "SELECT o.uuid FROM officers o JOIN users u ON u.id = o.user_id"
+                " WHERE u.uuid = :user AND o.deleted_at IS NULL"
+            ),
+            {"user": uuid},
+        )
+        return officer
 
 
 async def find(database: Database, uuid: UUID) -> asyncpg.Record | None:

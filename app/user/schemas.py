@@ -6,11 +6,21 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, EmailStr, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    EmailStr,
+    Field,
+    JsonValue,
+    SecretStr,
+    model_validator,
+)
 
 from app.auth.passwords import is_personal
 from app.auth.schemas import NewPassword
-from app.fields import Answer, Body, Line, refuse
+from app.fields import Answer, Body, Line, Words, refuse
+from app.page import MAX_LIMIT
 from app.user.models import Level
 
 EXAMPLE: dict[str, JsonValue] = {
@@ -22,12 +32,26 @@ EXAMPLE: dict[str, JsonValue] = {
     "phone": "+593991234567",
 }
 
+_ENTRY: dict[str, JsonValue] = {
+    **{name: EXAMPLE[name] for name in ("email", "first_name", "last_name", "level")},
+    "uuid": "0b0e7d6c-6d0e-4b5e-9a37-0f6b8a1a7a11",
+    "verified": True,
+    "created_at": "2026-03-01T12:00:00Z",
+    "updated_at": "2026-03-01T12:00:00Z",
+    "version": 1,
+}
+
 Dni = Annotated[
     str,
     Field(pattern=r"^[0-9A-Za-z]{6,20}$", description="Document number: letters and digits."),
     AfterValidator(str.upper),
 ]
+Email = Annotated[EmailStr, Field(max_length=254)]
 Phone = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{7,14}$", description="E.164.")]
+
+
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class UserCreate(Body):
@@ -35,7 +59,7 @@ class UserCreate(Body):
 
     model_config = ConfigDict(title="UserCreate", json_schema_extra={"examples": [EXAMPLE]})
 
-    email: Annotated[EmailStr, Field(max_length=254)]
+    email: Email
     first_name: Line
     last_name: Line
     level: Level = Level.OFFICER
@@ -53,33 +77,72 @@ class UserCreate(Body):
         return self
 
 
-class UserRead(Answer):
-    """A person as administrators and the person see them."""
+class OwnPatch(Body):
+    """What people change about themselves; null empties the phone."""
 
-    model_config = ConfigDict(
-        title="User",
-        json_schema_extra={
-            "examples": [
-                {
-                    **EXAMPLE,
-                    "uuid": "0b0e7d6c-6d0e-4b5e-9a37-0f6b8a1a7a11",
-                    "verified": True,
-                    "created_at": "2026-03-01T12:00:00Z",
-                    "updated_at": "2026-03-01T12:00:00Z",
-                    "version": 1,
-                }
-            ]
-        },
-    )
+    model_config = ConfigDict(title="OwnPatch", json_schema_extra={"examples": [{"phone": "+593991234567"}]})
+
+    email: Email = Field(default_factory=str)  # unset unless sent
+    phone: Phone | None = None
+
+
+class UserPatch(OwnPatch):
+    """What administrators change about a person. Another level or password, or no longer being verified, ends
+    the person's sessions."""
+
+    model_config = ConfigDict(title="UserPatch", json_schema_extra={"examples": [{"level": 2}]})
+
+    # Unset unless sent; only the phone can be emptied.
+    first_name: Line = Field(default_factory=str)
+    last_name: Line = Field(default_factory=str)
+    level: Level = Field(default_factory=lambda: Level.OFFICER)
+    dni: Dni = Field(default_factory=str)
+    password: NewPassword = Field(default_factory=lambda: SecretStr(""))
+    verified: bool = Field(default_factory=bool)
+
+
+class UserFilter(Body):
+    """The query of the list."""
+
+    model_config = ConfigDict(extra="ignore")  # as with every other query
+
+    limit: int = Field(50, ge=1, le=MAX_LIMIT)
+    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before.")
+    q: Words | None = Field(None, description="Parts of names or e-mail; one of 3 characters or more.")
+    level: Annotated[Level, BeforeValidator(_number)] | None = None
+
+
+class UserEntry(Answer):
+    """A person in a list: without document and phone, which are read one person at a time."""
+
+    model_config = ConfigDict(title="UserEntry", json_schema_extra={"examples": [_ENTRY]})
 
     uuid: UUID
     email: str
     first_name: str
     last_name: str
     level: Level
-    dni: str | None
-    phone: str | None
     verified: bool
     created_at: datetime
     updated_at: datetime
     version: int
+
+
+class UserRead(UserEntry):
+    """A person as administrators and the person see them."""
+
+    model_config = ConfigDict(title="User", json_schema_extra={"examples": [{**EXAMPLE, **_ENTRY}]})
+
+    dni: str | None
+    phone: str | None
+
+
+class UserPage(Answer):
+    """People in the order they joined; `next_cursor` is null on the last page."""
+
+    model_config = ConfigDict(
+        title="UserPage", json_schema_extra={"examples": [{"items": [_ENTRY], "next_cursor": None}]}
+    )
+
+    items: list[UserEntry]
+    next_cursor: str | None
