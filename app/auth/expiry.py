@@ -1,4 +1,4 @@
-"""Removes what has served its time: sessions, refresh tokens, link codes, counts of failures, kept answers."""
+"""Removes what has served its time: sessions, refresh tokens, link codes, failures, kept answers."""
 
 from __future__ import annotations
 

@@ -68,7 +68,9 @@ async def create_officer(
     Raises Problem: unknown_user, internal_code_taken, user_is_officer, email_taken, dni_taken, restricted.
     """
     user = (
-        await create_user(users, vault, person) if person is not None else await _known(users, body.user_id)
+        await create_user(users, vault, person, actor=actor)
+        if person is not None
+        else await _known(users, body.user_id)
     )
     position = body.position
     officer = Officer(
