@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import uvicorn
 import uvloop
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
@@ -29,7 +26,9 @@ from app.auth.service import Gate
 from app.auth.sessions import Sessions
 from app.auth.tokens import Tokens
 from app.cache import Cache
+from app.cache_routes import router as cache_router
 from app.cached import ContentCache
+from app.catalogue import router as catalogue_router
 from app.db import Database
 from app.duties import leaders
 from app.errors import StartError
@@ -37,24 +36,27 @@ from app.health.checks import DatabaseProbe, Health
 from app.health.routes import router as health_router
 from app.leader import Leader
 from app.limits import Limits, RateClass
+from app.map.routes import router as map_router
 from app.officer.routes import router as officer_router
 from app.officer.shift_routes import router as shift_router
 from app.privacy.routes import router as privacy_router
 from app.private import application as private_application
 from app.request import Edge
 from app.rotation import Rotation
+from app.routing import Shortcut
+from app.server import listen, server_of
 from app.settings import Environment, Settings, load
+from app.stats.routes import router as stats_router
 from app.stream import Stream
+from app.task.emergency_routes import router as emergency_router
 from app.task.routes import router as task_router
 from app.user.routes import router as user_router
 from app.user.vault import Vault
+from app.ws.sockets import Sockets, assemble
 
-# After SIGTERM: LAME_DUCK_S of 503 on /health/ready while everything is still served (four of the proxy's
-# 250 ms checks), then no new connections and at most DRAIN_S for open requests: under the 25 s of the
-# product contract, section 14, and under the container's 30 s of grace.
+# After SIGTERM: so long 503 on /health/ready while everything is still served (four of the proxy's 250 ms
+# checks), then no new connections and at most server.DRAIN_S for open requests.
 LAME_DUCK_S = 1.0
-DRAIN_S = 23
-KEEP_ALIVE_S = 75  # longer than the proxy keeps an idle connection, so that the proxy closes first
 
 log = logging.getLogger("gad.main")
 
@@ -72,6 +74,7 @@ class Process:
     revocations: Revocations
     stream: Stream
     leaders: tuple[Leader, ...]
+    sockets: Sockets
 
     async def close(self) -> None:
         """Give every connection back."""
@@ -128,8 +131,9 @@ def build(settings: Settings) -> Process:
     for router in (
         *(health_router, auth_router, user_router),
         *(officer_router, shift_router),
-        *(privacy_router,),
-        *(audit_router,),
+        *(privacy_router, emergency_router),
+        *(audit_router, stats_router, map_router),
+        *(catalogue_router, cache_router),
         *(task_router,),
     ):
         api.include_router(router)
@@ -162,13 +166,29 @@ def build(settings: Settings) -> Process:
         revocations=api.state.revocations,
     )
     api.state.limits = Limits(cache, {rate: getattr(settings, f"rate_{rate}") for rate in RateClass})
-    api.state.guard = policy.Guard(api.state.sessions, api.state.limits, Denials(database))
+    denials = Denials(database)
+    api.state.guard = policy.Guard(api.state.sessions, api.state.limits, denials)
+    api.state.stream = stream
+    api.state.sockets = assemble(
+        settings,
+        stream=stream,
+        database=database,
+        sessions=api.state.sessions,
+        limits=api.state.limits,
+        denials=denials,
+        rotation=rotation,
+    )
     policy.verify(routes_of(api))
     _install_openapi(api)
     metrics.prime_routes(_usual_answers(api))
     metrics.build_info.labels(__version__, settings.slot or "none").set(1)
     return Process(
-        public=Edge(api, slot=settings.slot, allowed_hosts=settings.allowed_hosts),
+        public=Edge(
+            Shortcut(api, guard=api.state.guard, database=database),
+            sockets=api.state.sockets.endpoint,
+            slot=settings.slot,
+            allowed_hosts=settings.allowed_hosts,
+        ),
         private=private_application(health, probe),
         api=api,
         health=health,
@@ -177,6 +197,7 @@ def build(settings: Settings) -> Process:
         revocations=api.state.revocations,
         stream=stream,
         leaders=leaders(url, stream=stream, name=name, rotation=rotation),
+        sockets=api.state.sockets,
     )
 
 
@@ -198,45 +219,6 @@ def _usual_answers(api: FastAPI) -> Iterator[tuple[str, str, int]]:
                 yield method, route.path or "", route.original_route.status_code or 200
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to `serve`, which knows both servers."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _listen(variable: str, port: int) -> socket.socket:
-    """Raises StartError if the port is taken."""
-    try:
-        # Inside a container; its networks decide who reaches it.
-        return socket.create_server(("0.0.0.0", port), backlog=2048)  # noqa: S104
-    except OSError as error:
-        raise StartError(
-            f"{variable} {port} cannot be listened on: {error.strerror}",
-            remedy="free the port or choose another",
-        ) from error
-
-
-def _server(app: ASGIApp, trusted: tuple[str, ...]) -> _Server:
-    return _Server(
-        uvicorn.Config(
-            app,
-            loop="none",
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=bool(trusted),
-            forwarded_allow_ips=list(trusted),
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=DRAIN_S,
-        )
-    )
-
-
 @asynccontextmanager
 async def _background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Each of `loops` never ends by itself; all are cancelled at the end of the block."""
@@ -256,15 +238,19 @@ async def serve(settings: Settings) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     listeners = (
-        _listen("GAD_PORT", settings.port),
-        _listen("GAD_PRIVATE_PORT", settings.private_port),
+        listen("GAD_PORT", settings.port),
+        listen("GAD_PRIVATE_PORT", settings.private_port),
     )
-    servers = (_server(process.public, settings.trusted_proxies), _server(process.private, ()))
+    servers = (
+        server_of(process.public, trusted=settings.trusted_proxies, has_sockets=True),
+        server_of(process.private),
+    )
     metrics.REGISTRY.register(metrics.PoolConnections(process.database.connections))
     async with _background(
         metrics.watch_event_loop(),
         process.revocations.run(),
         *(leader.run() for leader in process.leaders),
+        *process.sockets.loops(lambda: process.health.stopping),
     ):
         tasks = [
             asyncio.create_task(server.serve(sockets=[listener]))

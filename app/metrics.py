@@ -30,6 +30,9 @@ AUTH_FAILURES = (
     *("session", "locked", "refresh"),
 )
 CACHE_RESULTS = ("hit", "miss", "error")
+SEND_ERRORS = ("slow",)
+# What a socket can end with; anything else is counted as other.
+WS_CODES = ("1000", "1001", "1005", "1006", "1009", "1011", "1012", "1013", "4401", "4408", "4429", "other")
 UNMATCHED = "unmatched"  # a path that no route answers
 
 http_requests = Counter(
@@ -60,12 +63,32 @@ officers = Gauge("gad_officers", "Live officers.", ("availability",), registry=R
 event_loop_lag = Gauge(
     "gad_event_loop_lag_seconds", "How late the loop last woke a sleeper.", registry=REGISTRY
 )
+outbox_pending = Gauge("gad_outbox_pending", "Committed events not yet published.", registry=REGISTRY)
+ws_connections = Gauge("gad_ws_connections", "Open sockets, those that did not say who too.", registry=REGISTRY)
+ws_sent = Counter("gad_ws_sent_total", "Events sent, one for each receiver.", registry=REGISTRY)
+ws_send_errors = Counter(
+    "gad_ws_send_errors_total", "Messages that did not reach their receiver.", ("reason",), registry=REGISTRY
+)
+ws_closed = Counter("gad_ws_closed_total", "Sockets closed, by either side.", ("code",), registry=REGISTRY)
+ws_fanout_lag = Histogram(
+    "gad_ws_fanout_lag_seconds",
+    "From an event's moment to its last receiver's turn in this process.",
+    buckets=LATENCY_BUCKETS,
+    registry=REGISTRY,
+)
+ws_heartbeat = Gauge(
+    "gad_ws_heartbeat_timestamp_seconds", "When the stream of events was last read.", registry=REGISTRY
+)
 build_info = Gauge("gad_build_info", "Always 1.", ("version", "slot"), registry=REGISTRY)
 
 for _level in LOG_LEVELS:
     log_messages.labels(_level)
 for _kind in DB_ERRORS:
     db_errors.labels(_kind)
+for _reason in SEND_ERRORS:
+    ws_send_errors.labels(_reason)
+for _code in WS_CODES:
+    ws_closed.labels(_code)
 for _result in CACHE_RESULTS:
     cache_requests.labels(_result)
 for _reason in AUTH_FAILURES:

@@ -29,8 +29,11 @@ log = logging.getLogger("gad.request")
 class Edge:
     """Wraps the whole application."""
 
-    def __init__(self, app: ASGIApp, *, slot: str | None, allowed_hosts: tuple[str, ...]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, sockets: ASGIApp, slot: str | None, allowed_hosts: tuple[str, ...]
+    ) -> None:
         self._app = app
+        self._sockets = sockets
         self._slot = slot or "none"
         self._any_host = "*" in allowed_hosts
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
@@ -38,8 +41,13 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            bind_request_id(_id_of(scope))
+            if scope["path"] == "/ws" and self._serves(scope):
+                await self._sockets(scope, receive, send)
+            else:
+                await receive()
+                await send({"type": "websocket.close"})  # before it opens: a plain 403
             return
         exchange = _Exchange(scope, receive, send, self._slot)
         try:
@@ -67,8 +75,7 @@ class _Exchange:
     """One request and its answer, counted on the way."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, slot: str) -> None:
-        given = _header(scope, b"x-request-id")
-        self._id = given.decode() if _ID.fullmatch(given) else uuid4().hex
+        self._id = _id_of(scope)
         bind_request_id(self._id)
         self._scope, self._receive, self._send, self._slot = scope, receive, send, slot
         self._started = time.perf_counter()
@@ -113,6 +120,12 @@ class _Exchange:
             level = logging.ERROR if status >= 500 and status != 503 else logging.INFO
             fields = {"method": method, "route": route, "status": status, "ms": round(1000 * took, 1)}
             log.log(level, "request", extra={"fields": fields})
+
+
+def _id_of(scope: Scope) -> str:
+    """The sender's own, if it is fit for a log."""
+    given = _header(scope, b"x-request-id")
+    return given.decode() if _ID.fullmatch(given) else uuid4().hex
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

@@ -199,6 +199,11 @@ class Settings(_Variables):
     rate_emergency: PerMinute = Field(30, description="Emergencies a minute of a person.")
     rate_ws: PerMinute = Field(10, description="WebSocket connections a minute of a person.")
     rate_export: PerMinute = Field(1, description="Exports a minute of a person.")
+    ws_max_clients: int = Field(2000, ge=1, le=50_000, description="Sockets a process serves.")
+    ws_queue: int = Field(256, ge=1, le=10_000, description="Messages that may wait for a slow client.")
+    ws_ping_s: float = Field(30, gt=0, le=600, description="Seconds between pings.")
+    ws_silence_s: float = Field(60, gt=0, le=1200, description="Seconds of silence until a client is gone.")
+    ws_auth_s: float = Field(5, gt=0, le=60, description="Seconds a client has to say who it is.")
     tz: Annotated[str, AfterValidator(_known_zone)] = Field(
         "America/Guayaquil", description="Time zone of dates shown to people; stored times are UTC."
     )

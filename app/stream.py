@@ -25,7 +25,7 @@ MAXLEN = 100_000  # product contract, section 6; approximate, as trimming whole 
 KNOWN_KEPT = 20_000
 
 PAGE = 200  # entries read at a time: chosen, about 2 ms of parsing
-TIMEOUT_S = 2.0  # a command; longer than a request's, as nobody waits for it
+TIMEOUT_S = 1.0  # a command; longer than a request's, as nobody waits for it
 
 Position: TypeAlias = tuple[int, int]  # an entry's id, comparable
 START: Position = (0, 0)
