@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,14 +35,15 @@ def demo(
     seed: Annotated[int, typer.Option(help="Another seed is another district.")] = 1830,
     as_json: AsJson = False,
 ) -> None:
-    """Load a district of officers with positions through the HTTP API, over TLS.
+    """Load a district at work through the HTTP API: officers with positions, tasks, emergencies.
 
-    May be interrupted and run again: who exists is left alone. Not for production.
+    May be interrupted and run again: what exists is left alone. Not for production.
 
     Example:  gad demo dev --count 10000
     """
     from infra.operate.certificate import authority_file
     from infra.operate.demo import load
+    from infra.operate.demo_work import accounts_in
     from infra.operate.users import demo_admin
 
     outputs = _outputs(stack)
@@ -53,19 +55,27 @@ def demo(
         )
     account = demo_admin(ROOT, outputs)
     authority = authority_file(ROOT, stack) if outputs.tls == "internal" else None
+    accounts = accounts_in(ROOT / ".gad" / stack / "demo-people.json")
     summary = load(
-        outputs.url, authority, email=account.email, password=lambda: account.password, count=count, seed=seed
+        outputs.url,
+        authority,
+        email=account.email,
+        password=lambda: account.password,
+        count=count,
+        seed=seed,
+        accounts=accounts,
     )
     if as_json:
-        print_json(
-            {"created": summary.created, "present": summary.present, "seconds": round(summary.seconds, 1)}
-        )
+        counts = {"created": summary.created, "present": summary.present, **asdict(summary.work)}
+        print_json({**counts, "seconds": round(summary.seconds, 1)})
         return
     typer.echo(
         f"{summary.created} officers created, {summary.present} were there already "
         f"({summary.seconds:.0f} s, {summary.per_second:.0f}/s)"
     )
+    typer.echo(f"{summary.work.tasks} tasks and {summary.work.emergencies} emergencies created")
     typer.echo(f"sign in as {account.email}; the password is in .gad/{stack}/demo-admin.json")
+    typer.echo(f"as a supervisor or an officer: .gad/{stack}/demo-people.json")
 
 
 @users_commands.command("create-admin")

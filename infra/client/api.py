@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from infra.client import people, work
+from infra.client import figures, people, work
+from infra.client.figures import Metric, Summary
 from infra.client.operation import Operation
 from infra.client.people import NearOfficer, NewOfficer, NewUser, Officer, User
 from infra.client.session import Session
@@ -97,12 +98,24 @@ class Api:
         return await self._act(work.FINISH, uuid)
 
     async def cancel(self, uuid: str, reason: str) -> Task:
-        """Any active status → cancelled."""
+        """programmed, in_progress, paused → cancelled."""
         return await self.session.call(work.CANCEL, work.Reason(reason=reason), path={"task_id": uuid})
 
     async def emergency(self, body: NewEmergency, *, key: str | None = None) -> Emergency:
         """Send the nearest officers; the task is in progress at once."""
         return await self.session.call(work.RAISE_EMERGENCY, body, key=key)
+
+    async def team_stats(self, *, days: int = 30) -> Summary:
+        """The team's tasks."""
+        return await self.session.call(figures.OF_TEAM, query={"days": days})
+
+    async def user_stats(self, uuid: str, *, days: int = 30) -> Summary:
+        """One person's tasks."""
+        return await self.session.call(figures.OF_USER, query={"days": days}, path={"user_id": uuid})
+
+    async def task_stats(self) -> list[Metric]:
+        """How tasks of each type and priority go."""
+        return (await self.session.call(figures.OF_TASKS)).items
 
     async def _act(self, operation: Operation[Task], uuid: str) -> Task:
         return await self.session.call(operation, path={"task_id": uuid})

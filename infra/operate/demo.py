@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,9 +20,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from infra.client.api import Api
 from infra.client.failures import ClientError, NotServed, Refused
+from infra.client.people import Officer
 from infra.client.session import REQUEST_S, Session
 from infra.errors import GadError
+from infra.operate import demo_work
+from infra.operate.demo_work import Work
 from infra.operate.district import COUNT, SEED, DemoOfficer, district
+from infra.operate.users import Account
 
 CONCURRENCY = 16  # chosen: three times a slot's database pool, so that the pool is never idle
 LIMITS = httpx.Limits(max_connections=CONCURRENCY, max_keepalive_connections=CONCURRENCY)
@@ -35,6 +39,7 @@ class Summary:
     created: int
     present: int
     seconds: float
+    work: Work = field(default_factory=Work)
 
     @property
     def per_second(self) -> float:
@@ -50,17 +55,20 @@ def load(
     password: Callable[[], str],
     count: int = COUNT,
     seed: int = SEED,
+    accounts: Mapping[int, Account] | None = None,
     console: Console | None = None,
 ) -> Summary:
-    """Write the district through the API at `base_url` as the administrator `email`.
+    """Write the district through the API at `base_url` as the administrator `email`, and bring it to work.
 
     `ca_file`: the certificate authority to trust instead of the system's. `password` is asked at each login.
+    `accounts`: people of a level who can sign in, made too.
     Creates nothing that exists. Raises GadError if the API refuses, or does not answer for a long while.
     """
     with _progress(console or Console(stderr=True), count) as show:
         verify = ssl.create_default_context(cafile=str(ca_file)) if ca_file is not None else True
         client = httpx.AsyncClient(base_url=base_url, verify=verify, limits=LIMITS, timeout=REQUEST_S)
-        return asyncio.run(_load(Api(Session(client, email, password)), count, seed, show))
+        api = Api(Session(client, email, password))
+        return asyncio.run(_everything(api, count, seed, accounts or {}, show))
 
 
 @contextmanager
@@ -81,48 +89,63 @@ def _progress(console: Console, count: int) -> Iterator[Callable[[Summary], None
         yield show
 
 
-async def _load(api: Api, count: int, seed: int, show: Callable[[Summary], None]) -> Summary:
-    async with api.session.client:
-        try:
-            known = {officer.internal_code async for officer in api.officers()}
-        except ClientError as error:
-            raise _failure(error, "listing officers") from error
-        began = time.monotonic()
-        missing = [officer for officer in district(count, seed) if officer.internal_code not in known]
-        created, present = 0, count - len(missing)
-        waiting = iter(missing)  # shared: each worker takes the next
-
-        async def work() -> None:
-            nonlocal created, present
-            for officer in waiting:
-                if await _create(api, officer):
-                    created += 1
-                else:
-                    present += 1
-                show(Summary(created, present, time.monotonic() - began))
-
-        try:
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(CONCURRENCY):
-                    workers.create_task(work())
-        except* GadError as refused:
-            raise refused.exceptions[0] from None
-        summary = Summary(created, present, time.monotonic() - began)
-        show(summary)
-        return summary
-
-
-async def _create(api: Api, officer: DemoOfficer) -> bool:
-    """Whether it was created; False if it exists already."""
+async def _load(
+    api: Api, count: int, seed: int, show: Callable[[Summary], None]
+) -> tuple[Summary, dict[str, Officer]]:
+    """The district's officers by internal code, and what was done for it."""
     try:
-        await api.create_officer(officer.body(datetime.now(UTC)))
+        known = {officer.internal_code: officer async for officer in api.officers()}
+    except ClientError as error:
+        raise _failure(error, "listing officers") from error
+    began = time.monotonic()
+    missing = [officer for officer in district(count, seed) if officer.internal_code not in known]
+    created, present = 0, count - len(missing)
+    waiting = iter(missing)  # shared: each worker takes the next
+
+    async def work() -> None:
+        nonlocal created, present
+        for officer in waiting:
+            made = await _create(api, officer)
+            if made is not None:
+                known[officer.internal_code] = made
+                created += 1
+            else:
+                present += 1
+            show(Summary(created, present, time.monotonic() - began))
+
+    try:
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(CONCURRENCY):
+                workers.create_task(work())
+    except* GadError as refused:
+        raise refused.exceptions[0] from None
+    summary = Summary(created, present, time.monotonic() - began)
+    show(summary)
+    return summary, known
+
+
+async def _everything(
+    api: Api, count: int, seed: int, accounts: Mapping[int, Account], show: Callable[[Summary], None]
+) -> Summary:
+    async with api.session.client:
+        summary, officers = await _load(api, count, seed, show)
+        try:
+            work = await demo_work.bring_to_work(api, officers, accounts, count, seed)
+        except ClientError as error:
+            raise _failure(error, "bringing the district to work") from error
+        return replace(summary, work=work)
+
+
+async def _create(api: Api, officer: DemoOfficer) -> Officer | None:
+    """The new one; None if it exists already."""
+    try:
+        return await api.create_officer(officer.body(datetime.now(UTC)))
     except Refused as refused:
         if refused.code == "internal_code_taken":
-            return False
+            return None
         raise _failure(refused, f"creating officer {officer.internal_code}") from refused
     except ClientError as error:
         raise _failure(error, f"creating officer {officer.internal_code}") from error
-    return True
 
 
 def _failure(error: ClientError, doing: str) -> GadError:

@@ -147,6 +147,11 @@ class DemoOfficer:
         )
 
 
+def internal_code(number: int) -> str:
+    """Of the district's officer with this number, from 1."""
+    return f"UIO-{number:05d}"
+
+
 def cedula(province: str, serial: int) -> str:
     """An Ecuadorian identity number with a valid check digit; `serial` is 0 to 5,999,999."""
     digits = f"{province}{serial:07d}"
@@ -180,7 +185,7 @@ def _officer(
     centre = chance.choice(sectors[station.name])
     lat, lon = _moved(*centre, metres=abs(chance.gauss(0, SPREAD_M)), bearing=chance.uniform(0, math.tau))
     return DemoOfficer(
-        internal_code=f"UIO-{number:05d}",
+        internal_code=internal_code(number),
         email=f"{_plain(first)}.{_plain(father)}.{number}@distrito.example",
         first_name=f"{first} {second}",
         last_name=f"{father} {mother}",

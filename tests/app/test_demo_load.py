@@ -12,10 +12,13 @@ from rich.console import Console
 from served import environment, run, served
 from stores import Stores
 
+from app.task.models import Status
 from infra.errors import GadError
 from infra.operate.demo import load
+from infra.operate.demo_work import Work, accounts_in
 
 EMAIL, PASSWORD = "jefe@distrito.example", "ocho caballos verdes"
+LOGIN = "/api/v1/auth/login"
 
 
 def test_a_district_is_loaded_once_and_found_by_distance(
@@ -40,22 +43,37 @@ def test_a_district_is_loaded_once_and_found_by_distance(
     with served(env, tmp_path) as api:
         base = str(api.public.base_url)
 
-        def again(count: int, password: str = PASSWORD) -> tuple[int, int]:
-            console = Console(file=io.StringIO())
-            done = load(base, None, email=EMAIL, password=lambda: password, count=count, console=console)
-            return done.created, done.present
+        accounts = accounts_in(tmp_path / "people.json")
 
-        assert again(120) == (120, 0)
-        assert again(150) == (30, 120)
-        assert again(150) == (0, 150)
+        def again(count: int, password: str = PASSWORD) -> tuple[int, int, Work]:
+            console = Console(file=io.StringIO())
+            done = load(
+                base,
+                None,
+                email=EMAIL,
+                password=lambda: password,
+                count=count,
+                accounts=accounts,
+                console=console,
+            )
+            return done.created, done.present, done.work
+
+        assert again(120) == (120, 0, Work(tasks=10, emergencies=3, accounts=2))
+        assert again(150) == (30, 120, Work())
+        assert again(150) == (0, 150, Work())
         with pytest.raises(GadError, match="was refused: 401 credentials_refused"):
             again(1, "wrong")
+        for account in accounts.values():
+            assert api.public.post(LOGIN, json=account.model_dump()).status_code == httpx.codes.OK
 
-        token = api.public.post("/api/v1/auth/login", json={"email": EMAIL, "password": PASSWORD}).json()
+        token = api.public.post(LOGIN, json={"email": EMAIL, "password": PASSWORD}).json()
+        headers = {"Authorization": f"Bearer {token['access_token']}"}
+        listed = api.public.get("/api/v1/tasks", params={"limit": 100}, headers=headers).json()["items"]
+        assert {task["status"] for task in listed} == set(Status)
         near = api.public.get(
             "/api/v1/officers/nearest",
             params={"lat": -0.2042, "lon": -78.4903, "limit": 5},
-            headers={"Authorization": f"Bearer {token['access_token']}"},
+            headers=headers,
         )
         assert near.status_code == httpx.codes.OK
         assert len(near.json()["items"]) == 5

@@ -139,7 +139,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def run(fake: Callable[[httpx.Request], httpx.Response], count: int) -> Summary:
     client = httpx.AsyncClient(base_url="https://gad.example", transport=httpx.MockTransport(fake))
     api = Api(Session(client, "jefa@distrito.example", lambda: "x"))
-    return asyncio.run(_load(api, count, 1830, lambda _: None))
+    return asyncio.run(_load(api, count, 1830, lambda _: None))[0]
 
 
 def counts(summary: Summary) -> tuple[int, int]:
