@@ -64,7 +64,9 @@ event_loop_lag = Gauge(
     "gad_event_loop_lag_seconds", "How late the loop last woke a sleeper.", registry=REGISTRY
 )
 outbox_pending = Gauge("gad_outbox_pending", "Committed events not yet published.", registry=REGISTRY)
-ws_connections = Gauge("gad_ws_connections", "Open sockets, those that did not say who too.", registry=REGISTRY)
+ws_connections = Gauge(
+    "gad_ws_connections", "Open sockets, those that did not say who too.", registry=REGISTRY
+)
 ws_sent = Counter("gad_ws_sent_total", "Events sent, one for each receiver.", registry=REGISTRY)
 ws_send_errors = Counter(
     "gad_ws_send_errors_total", "Messages that did not reach their receiver.", ("reason",), registry=REGISTRY
@@ -119,6 +121,20 @@ def prime_routes(routes: Iterable[tuple[str, str, int]]) -> None:
         for each in (status, 500, 503):
             http_requests.labels(method, route, str(each))
         http_duration.labels(route)
+
+
+_bound: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+
+def count_exchange(method: str, route: str, status: int, took_s: float) -> None:
+    """One answer. The labels' children are kept: to look them up by names costs more than to count."""
+    key = (method, route, status)
+    bound = _bound.get(key)
+    if bound is None:
+        bound = http_requests.labels(method, route, str(status)), http_duration.labels(route)
+        _bound[key] = bound
+    bound[0].inc()
+    bound[1].observe(took_s)
 
 
 def render() -> bytes:

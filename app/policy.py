@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 import orjson
@@ -92,6 +93,13 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", f"{API}/privacy/consents"): L1,
     ("POST", f"{API}/privacy/consents"): L1,
     ("DELETE", f"{API}/privacy/consents/{{purpose}}"): L1,
+    ("GET", f"{API}/map"): L2,
+    ("GET", f"{API}/stats/users/{{user_id}}"): OWN_OR_L2,
+    ("GET", f"{API}/stats/team"): L2,
+    ("GET", f"{API}/stats/tasks"): L2,
+    ("GET", f"{API}/catalogue"): L1,
+    ("GET", f"{API}/admin/cache"): L3,
+    ("DELETE", f"{API}/admin/cache"): L3,
     ("GET", f"{API}/audit/events"): L3,
     ("GET", f"{API}/audit/events.csv"): Rule(Level.ADMINISTRATOR, rate=RateClass.EXPORT),
     ("GET", f"{API}/audit/verify"): L3,
@@ -147,6 +155,15 @@ class _JsonRequest(Request):
 
 
 @dataclass(frozen=True)
+class Gate:
+    """One route as the guard sees it; `name` is "METHOD /path/{with}/names"."""
+
+    name: str
+    rule: Rule
+    rate: RateClass | None
+
+
+@dataclass(frozen=True)
 class Guard:
     """What a request meets before anything of its route runs: 401, then 403, then its limit."""
 
@@ -154,11 +171,12 @@ class Guard:
     limits: Limits
     denials: Denials
 
-    async def admit(self, scope: Scope, route: str, rule: Rule, rate: RateClass | None) -> Caller | None:
-        """The caller; None on a route for anyone. `route` is "METHOD /path/{with}/names".
+    async def admit(self, scope: Scope, gate: Gate) -> Caller | None:
+        """The caller; None on a route for anyone.
 
         Raises Problem. A refused token counts against the sender's address, so that a flood of them ends.
         """
+        rule, rate = gate.rule, gate.rate
         if rule.level is None:
             if rate is not None:
                 await self.limits.spend(rate, address_of(scope))
@@ -171,16 +189,16 @@ class Guard:
             raise
         if principal.level < rule.level:
             metrics.auth_failures.labels("level").inc()
-            await self.denied(scope, route, principal, Code.FORBIDDEN)
+            await self.denied(scope, gate, principal, Code.FORBIDDEN)
             raise Problem(Code.FORBIDDEN)
         if rate is not None:
             await self.limits.spend(rate, principal.user)
         return Caller(principal, only_own=rule.own_below is not None and principal.level < rule.own_below)
 
-    async def denied(self, scope: Scope, route: str, principal: Principal | None, code: Code) -> None:
+    async def denied(self, scope: Scope, gate: Gate, principal: Principal | None, code: Code) -> None:
         """Audit a 403, whoever decided it."""
         user = principal.user if principal is not None else None
-        await self.denials.note(user, route, code.value, scope.get("path_params", {}))
+        await self.denials.note(user, gate.name, code.value, scope.get("path_params", {}))
 
 
 def _authorization(scope: Scope) -> str | None:
@@ -193,24 +211,27 @@ def _authorization(scope: Scope) -> str | None:
 class GuardedRoute(APIRoute):
     """A route that asks the table before anything else of it runs."""
 
+    @cached_property
+    def gate(self) -> Gate:
+        """What stands before it; a route outside the table never starts, and is closed even then."""
+        method = min(self.methods or {"GET"})
+        rule = RULES.get((method, self.path), L3)
+        return Gate(f"{method} {self.path}", rule, rate_of(method, self.path, rule))
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The framework's handler behind the guard."""
         handle = super().get_route_handler()
-        method, path = min(self.methods or {"GET"}), self.path
-        # A route outside the table never starts; this refuses even then.
-        rule = RULES.get((method, path), L3)
-        rate = rate_of(method, path, rule)
-        name = f"{method} {path}"
+        gate = self.gate
 
         async def guarded(request: Request) -> Response:
             guard: Guard = request.app.state.guard
             scope = request.scope
-            caller = request.state.caller = await guard.admit(scope, name, rule, rate)
+            caller = request.state.caller = await guard.admit(scope, gate)
             try:
                 return await handle(_JsonRequest(scope, request.receive))
             except Problem as problem:
                 if problem.status_code == Code.FORBIDDEN.status:
-                    await guard.denied(scope, name, caller.principal if caller else None, problem.code)
+                    await guard.denied(scope, gate, caller.principal if caller else None, problem.code)
                 raise
 
         return guarded

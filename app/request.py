@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 import re
 import time
-from uuid import uuid4
+from os import urandom
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import metrics
@@ -19,9 +18,11 @@ from app.logs import bind_request_id
 
 MAX_BODY = 1024 * 1024  # product contract, section 4
 SLOW_S = 0.5  # product contract, section 11
+SPELLINGS = 64  # chosen: a served host with and without a port; wildcards allow more than are worth keeping
 _ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
+_DEFAULT_HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _PROBES = frozenset({"/health/live", "/health/ready"})
 log = logging.getLogger("gad.request")
 
@@ -34,10 +35,11 @@ class Edge:
     ) -> None:
         self._app = app
         self._sockets = sockets
-        self._slot = slot or "none"
+        self._slot = (slot or "none").encode()
         self._any_host = "*" in allowed_hosts
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._suffixes = tuple(host[1:].lower() for host in allowed_hosts if host.startswith("*."))
+        self._served: set[bytes] = set()  # as they were spelt; what is refused is not remembered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -66,15 +68,21 @@ class Edge:
         # Probes come by address or container name, and answer nothing about people.
         if self._any_host or scope["path"].startswith("/health/"):
             return True
-        host = _header(scope, b"host").decode("latin-1").lower()
+        given = _header(scope, b"host")
+        if given in self._served:
+            return True
+        host = given.decode("latin-1").lower()
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-        return name in self._hosts or host in self._hosts or name.endswith(self._suffixes or ("\0",))
+        serves = name in self._hosts or host in self._hosts or name.endswith(self._suffixes or ("\0",))
+        if serves and len(self._served) < SPELLINGS:
+            self._served.add(given)
+        return serves
 
 
 class _Exchange:
     """One request and its answer, counted on the way."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, slot: str) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, slot: bytes) -> None:
         self._id = _id_of(scope)
         bind_request_id(self._id)
         self._scope, self._receive, self._send, self._slot = scope, receive, send, slot
@@ -99,11 +107,11 @@ class _Exchange:
         """The answer, with who gave it and under which id."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(raw=message.setdefault("headers", []))
-            headers["x-request-id"] = self._id
-            headers["x-gad-slot"] = self._slot
-            headers.setdefault("cache-control", "no-store")
-            headers.setdefault("x-content-type-options", "nosniff")
+            given = message.get("headers", ())
+            names = {name for name, _ in given}
+            headers = [*given, (b"x-request-id", self._id.encode()), (b"x-gad-slot", self._slot)]
+            headers += [header for header in _DEFAULT_HEADERS if header[0] not in names]
+            message = {**message, "headers": headers}
         await self._send(message)
 
     def account(self) -> None:
@@ -112,8 +120,7 @@ class _Exchange:
         method = self._scope["method"] if self._scope["method"] in metrics.METHODS else "OTHER"
         route = getattr(self._scope.get("route"), "path", metrics.UNMATCHED)
         status = self.status or 499  # the caller left before an answer
-        metrics.http_requests.labels(method, route, str(status)).inc()
-        metrics.http_duration.labels(route).observe(took)
+        metrics.count_exchange(method, route, status, took)
         if route in _PROBES and took <= SLOW_S:
             return  # the proxy asks four times a second; an idle slot answers 503 by design
         if method in _WRITES or status >= 400 or took > SLOW_S:
@@ -125,7 +132,7 @@ class _Exchange:
 def _id_of(scope: Scope) -> str:
     """The sender's own, if it is fit for a log."""
     given = _header(scope, b"x-request-id")
-    return given.decode() if _ID.fullmatch(given) else uuid4().hex
+    return given.decode() if _ID.fullmatch(given) else urandom(16).hex()
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

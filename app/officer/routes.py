@@ -27,6 +27,7 @@ from app.openapi import problems
 from app.page import Limit, json_response
 from app.policy import API, Authorized, GuardedRoute
 from app.precondition import Seen, etag
+from app.routing import hot
 from app.user.repository import UserRepository
 from app.user.service import prepare
 from app.user.vault import Keys
@@ -62,6 +63,7 @@ async def find_nearest(
 
 
 @router.get("/{officer_id}", response_model=OfficerRead)
+@hot
 async def read_one(officer_id: UUID, caller: Authorized, database: Db) -> Response:
     """One officer; level 1 sees only their own entry."""
     return _versioned(await service.read_officer(database, officer_id, caller))

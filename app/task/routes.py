@@ -16,6 +16,7 @@ from app.openapi import CREATED, problems
 from app.page import Cursor, Limit, json_response
 from app.policy import API, Authorized, GuardedRoute
 from app.precondition import Seen, etag
+from app.routing import hot
 from app.task import change, crew, life, service
 from app.task.codes import TASK, next_code
 from app.task.models import Priority, Status, TaskType
@@ -79,6 +80,7 @@ async def list_page(
 
 
 @router.get("/{task_id}", response_model=TaskRead)
+@hot
 async def read_one(task_id: UUID, caller: Authorized, database: Db) -> Response:
     """One task with its officers; level 1 sees only their own."""
     found = await service.read_task(database, task_id, caller)
