@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -18,25 +17,14 @@ from app.db import Database, Read
 from app.user.models import User
 
 # A session runs while neither it nor its person has ended; a changed level is another session's.
-_RUNNING = """
-    s.revoked_at IS NULL AND s.expires_at > now()
-    AND u.verified AND u.deleted_at IS NULL AND u.erased_at IS NULL
-"""
 _RUNS = Read(
     text(
-        f"""
+        """
         SELECT 1 FROM sessions s JOIN users u ON u.id = s.user_id
         WHERE s.uuid = CAST(:session AS uuid) AND u.uuid = CAST(:user AS uuid)
-            AND u.level = CAST(:level AS smallint) AND {_RUNNING}
-        """  # noqa: S608 - our own constant
-    )
-)
-_RUNNING_OF = Read(
-    text(
-        f"""
-        SELECT s.uuid FROM sessions s JOIN users u ON u.id = s.user_id
-        WHERE s.uuid = ANY(CAST(:sessions AS uuid[])) AND {_RUNNING}
-        """  # noqa: S608 - our own constant
+            AND u.level = CAST(:level AS smallint) AND s.revoked_at IS NULL AND s.expires_at > now()
+            AND u.verified AND u.deleted_at IS NULL AND u.erased_at IS NULL
+        """
     )
 )
 # One question for known and unknown e-mails, so that both take as long.
@@ -62,7 +50,7 @@ _OWN_ATTEMPT = Read(
 
 
 class Link(NamedTuple):
-    """A refresh token, its session and its person, locked but for the person."""
+    """A refresh token, its session and its person; the first two are locked."""
 
     token: RefreshToken
     session: Session
@@ -75,12 +63,6 @@ async def runs(database: Database, principal: Principal) -> bool:
         _RUNS, session=principal.session, user=principal.user, level=int(principal.level)
     )
     return found is not None
-
-
-async def running(database: Database, sessions: Iterable[UUID]) -> set[UUID]:
-    """Those of the sessions that still run, in one question. Raises Unavailable."""
-    rows = await database.rows(_RUNNING_OF, sessions=list(sessions))
-    return {UUID(str(row["uuid"])) for row in rows}
 
 
 async def attempt(database: Database, email: str, digest: bytes) -> asyncpg.Record:

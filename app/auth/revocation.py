@@ -91,7 +91,7 @@ class Revocations:
 def encode(revoked: Revoked) -> bytes:
     """`{"session": uuid}` or `{"user": uuid}`."""
     kind = "session" if revoked.session is not None else "user"
-    return orjson.dumps({kind: revoked.session or revoked.user})
+    return orjson.dumps({kind: str(revoked.session or revoked.user)})
 
 
 def decode(data: Any) -> Revoked | None:

@@ -23,7 +23,7 @@ async def seal(users: UserRepository, vault: Vault, uuid: UUID, response: Respon
     wrapped_dek = await users.wrapped_dek(uuid)
     assert wrapped_dek is not None  # noqa: S101 - the person was made in this unit of work
     sealed = vault.subject(uuid, wrapped_dek).seal(_FIELD, bytes(response.body).decode())
-    body = orjson.dumps({"user": uuid, "sealed": base64.b64encode(sealed).decode()})
+    body = orjson.dumps({"user": str(uuid), "sealed": base64.b64encode(sealed).decode()})
     return Response(body, response.status_code, headers=_kept(response))
 
 
