@@ -27,6 +27,11 @@ _NEXT = Read(
 )
 
 
+def is_emergency(code: str) -> bool:
+    """Whether an emergency got this code: nobody can choose one of its form."""
+    return code.startswith(f"{EMERGENCY}-") and AUTOMATIC.fullmatch(code) is not None
+
+
 def automatic_code(prefix: str, at: datetime, number: int, zone: ZoneInfo) -> str:
     """The code of the day's `number`-th; the day is the one people at `zone` have at `at`."""
     return f"{prefix}-{at.astimezone(zone):%Y%m%d}-{number:04d}"

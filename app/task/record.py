@@ -6,8 +6,8 @@ task alone, and so does where it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -20,6 +20,7 @@ from app.audit.models import Severity
 from app.audit.recorder import Audit, record
 from app.events import Event, emit
 from app.officer.models import Availability
+from app.task.codes import is_emergency
 from app.task.models import Status, Task, TaskHistory
 from app.user.models import User
 
@@ -122,7 +123,14 @@ async def write(session: AsyncSession, change: Change, *more: Event) -> None:
             payload={"status": task.status, "fields": sorted(change.changes)},
         ),
     )
-    await emit(session, task_event(change), *more)
+    await emit(session, task_event(change), *_closed_emergency(change), *more)
+
+
+def _closed_emergency(change: Change) -> Iterator[Event]:
+    """To those who watch emergencies alone: one of them is over."""
+    if change.kind in {Kind.FINISHED, Kind.CANCELLED} and is_emergency(change.task.code):
+        told = task_event(change)
+        yield replace(told, type="emergency.closed", topics=(*told.topics, "emergencies"))
 
 
 def task_event(change: Change) -> Event:

@@ -15,12 +15,13 @@ CONSENTS = "/api/v1/privacy/consents"
 EMERGENCY = "/api/v1/tasks/emergency"
 
 
-async def audits(stores: Stores, resource: str) -> list[tuple[str, str | None, bool, Any]]:
-    """(type, actor, success, payload) of what was audited about a resource, in order."""
+async def audits(stores: Stores, *resources: str) -> list[tuple[str, str | None, bool, Any]]:
+    """(type, actor, success, payload) of what was audited about them, in order; not that a person was made."""
     return await stores.fetch(
         "SELECT e.type, CAST(u.uuid AS text), e.success, e.payload FROM audit_events e"
-        " LEFT JOIN users u ON u.id = e.actor_id WHERE e.resource = $1 ORDER BY e.id",
-        resource,
+        " LEFT JOIN users u ON u.id = e.actor_id"
+        " WHERE e.resource = ANY ($1) AND e.type <> 'user.create' ORDER BY e.id",
+        resources,
     )
 
 
