@@ -1,0 +1,142 @@
+"""Clients of `/ws`, and processes that share their stores and keys."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from bodies import Caller
+from conftest import settings_for
+from served import SECRETS, Served, environment, served
+from stores import Stores, free_port
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from app.db import Database
+from app.events import Event, emit
+from app.main import Process, build
+
+LIMITLESS = {"GAD_RATE_WS": "1000000", "GAD_RATE_ANONYMOUS": "1000000"}
+
+
+@contextmanager
+def replicas(
+    stores: Stores, scratch: Path, *slots: str, **changes: str
+) -> Iterator[tuple[Process, list[Served]]]:
+    """A process of each slot, and one in the test's own loop that makes people and events for them."""
+    first = environment(stores, scratch, **LIMITLESS, **changes)
+    running: list[Any] = []
+    served_now: list[Served] = []
+    try:
+        for slot in slots:
+            here = scratch / slot
+            here.mkdir(exist_ok=True)
+            env = {**first, "GAD_SLOT": slot}
+            env |= {"GAD_PORT": str(free_port()), "GAD_PRIVATE_PORT": str(free_port())}
+            context = served(env, here)
+            served_now.append(context.__enter__())
+            running.append(context)
+        keys = {name: Path(first[f"GAD_{name.upper()}_FILE"]).read_text() for name in SECRETS}
+        yield build(settings_for(stores, slot=None, **keys)), served_now
+    finally:
+        for context in reversed(running):
+            context.__exit__(None, None, None)
+
+
+def token_of(caller: Caller) -> str:
+    return caller.headers["Authorization"].removeprefix("Bearer ")
+
+
+class Peer:
+    """One open socket and whatever came over it."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.events: list[dict[str, Any]] = []
+
+    async def say(self, **message: object) -> None:
+        await self.connection.send(json.dumps(message))
+
+    async def hear(self, kind: str, *, within_s: float = 5) -> dict[str, Any]:
+        """The next message of a kind; events that come before are kept, pings answered."""
+        async with asyncio.timeout(within_s):
+            while True:
+                message: dict[str, Any] = json.loads(await self.connection.recv())
+                assert list(message) == sorted(message, key=("id", "topic", "type", "data", "ts").index) or (
+                    list(message) == ["id", "type", "topic", "data", "ts"]
+                )
+                if message["type"] == "ping":
+                    await self.say(type="pong")
+                if message["id"] is not None:
+                    self.events.append(message)
+                if message["type"] == kind:
+                    return message
+
+    async def hear_all(self, seconds: float) -> list[dict[str, Any]]:
+        """What comes within a time, events or not."""
+        found: list[dict[str, Any]] = []
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    found.append(json.loads(await self.connection.recv()))
+        except (TimeoutError, ConnectionClosed):
+            return found
+
+    async def close_code(self, *, within_s: float = 10) -> int:
+        """What it is closed with; events before are kept."""
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    message = json.loads(await self.connection.recv())
+                    if message["id"] is not None:
+                        self.events.append(message)
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd is not None else 1006
+
+    def numbers(self) -> list[int]:
+        """Of the test's own events; services tell of other things too."""
+        return [event["data"]["n"] for event in self.events if "n" in event["data"]]
+
+
+@asynccontextmanager
+async def peer(
+    api: Served,
+    token: str | None = None,
+    *,
+    path: str = "/ws",
+    headers: Mapping[str, str] | None = None,
+    **options: Any,
+) -> AsyncIterator[Peer]:
+    """Connected; with a token as the subprotocol, and not yet welcomed."""
+    url = f"ws://127.0.0.1:{api.public.base_url.port}{path}"
+    offered = [Subprotocol("gad.v1"), *([Subprotocol(f"bearer.{token}")] if token else [])]
+    async with connect(
+        url,
+        subprotocols=offered,
+        compression=None,
+        additional_headers=headers,
+        ping_interval=None,
+        close_timeout=2,
+        **options,
+    ) as connection:
+        assert connection.subprotocol == "gad.v1"
+        yield Peer(connection)
+
+
+async def publish(database: Database, *topics: str, kind: str = "alert", **data: object) -> None:
+    """Commit an event, as a service does."""
+    async with database.transaction() as session:
+        await emit(session, Event(type=kind, topics=topics, data=data))
+
+
+async def publish_many(database: Database, topic: str, count: int, **data: object) -> None:
+    """Commit events numbered from 0 in one transaction."""
+    async with database.transaction() as session:
+        await emit(
+            session, *(Event(type="alert", topics=(topic,), data={"n": n, **data}) for n in range(count))
+        )
