@@ -26,7 +26,8 @@ COLUMNS = """
     c.uuid AS created_by, ST_Y(t.location::geometry) AS lat, ST_X(t.location::geometry) AS lon,
     a.officers, t.created_at, t.updated_at, t.version
 """
-# The officers come as the text of JSON that is passed on as it is: one row for each task, one statement for a page.
+# The officers come as the text of JSON, which is passed on as it is: one row for each task, so that one
+# statement is enough for a page.
 JOINS = """
     JOIN users d ON d.id = t.delegate_id
     JOIN users c ON c.id = t.created_by
