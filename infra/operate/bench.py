@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.errors import Exit, GadError
 from infra.image_lock import read_lock
-from infra.operate import bench_http, bench_query, bench_rebuild
+from infra.operate import bench_cpu, bench_http, bench_query, bench_rebuild
 from infra.operate.bench_figure import Figure
 from infra.operate.certificate import authority_file
 from infra.operate.images.progress import Reporter
@@ -47,17 +47,26 @@ def bench(pulumi: Pulumi, reporter: Reporter, *, restart: bool) -> list[Figure]:
     outputs = _outputs(pulumi)
     reporter.say("measuring updates with nothing to do")
     figures = [_load(), *_nothing_to_do(run), *_preview(pulumi)]
-    account = demo_admin(pulumi.root, outputs)
-    reporter.say("measuring the nearest officers: SQL, then HTTP over TLS")
-    figures += bench_query.measure(outputs)
-    authority = authority_file(pulumi.root, pulumi.stack) if outputs.tls == "internal" else None
-    figures += bench_http.measure(outputs.url, authority, account)
+    figures += _served(pulumi, outputs, reporter)
     reporter.say("measuring a changed line of the application")
     figures.append(bench_rebuild.measure(pulumi.root, reporter))
     if restart:
         reporter.say(f"measuring down and up; interrupted, `gad up {pulumi.stack}` brings the stack back")
         figures += _restart(run)
     return [*figures, *_sizes(pulumi.root, outputs)]
+
+
+def _served(pulumi: Pulumi, outputs: StackOutputs, reporter: Reporter) -> list[Figure]:
+    """What people who use the stack wait for, and what it costs."""
+    account = demo_admin(pulumi.root, outputs)
+    authority = authority_file(pulumi.root, pulumi.stack) if outputs.tls == "internal" else None
+    figures: list[Figure] = []
+    reporter.say("measuring the nearest officers: SQL, then HTTP over TLS")
+    figures += bench_query.measure(outputs)
+    figures += bench_http.measure(outputs.url, authority, account)
+    reporter.say("measuring what one read costs the API's process")
+    figures += bench_cpu.measure(outputs, authority, account)
+    return figures
 
 
 def _outputs(pulumi: Pulumi) -> StackOutputs:
