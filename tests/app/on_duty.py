@@ -16,7 +16,7 @@ EMERGENCY = "/api/v1/tasks/emergency"
 
 
 async def audits(stores: Stores, *resources: str) -> list[tuple[str, str | None, bool, Any]]:
-    """(type, actor, success, payload) of what was audited about them, in order; not that a person was made."""
+    """(type, actor, success, payload) of what was audited of them, in order; not that a person was made."""
     return await stores.fetch(
         "SELECT e.type, CAST(u.uuid AS text), e.success, e.payload FROM audit_events e"
         " LEFT JOIN users u ON u.id = e.actor_id"
