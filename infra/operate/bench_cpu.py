@@ -62,7 +62,7 @@ def measure(outputs: StackOutputs, authority: Path | None, account: Account) -> 
 
 
 async def _prepare(base_url: str, tls: ssl.SSLContext, account: Account) -> tuple[str, dict[str, str]]:
-    """A token, and the path of one thing of each kind that there is."""
+    """A token, and the path of one thing of each kind. Raises GadError if there is none."""
     paths: dict[str, str] = {}
     async with httpx.AsyncClient(base_url=base_url, verify=tls, timeout=15.0) as client:
         token = await Session(client, account.email, lambda: account.password).sign_in()
@@ -71,8 +71,9 @@ async def _prepare(base_url: str, tls: ssl.SSLContext, account: Account) -> tupl
             headers = {"Authorization": f"Bearer {token}"}
             response = await client.get(path, params={"limit": 1}, headers=headers)
             page = _Page.model_validate_json(response.raise_for_status().content)
-            if page.items:
-                paths[kind] = f"{path}/{page.items[0].uuid}"
+            if not page.items:
+                raise GadError(f"there are no {kind} to read", remedy="load a district with `gad demo`")
+            paths[kind] = f"{path}/{page.items[0].uuid}"
     return token, paths
 
 
