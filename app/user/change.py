@@ -53,6 +53,8 @@ async def change_user(
     Raises Problem: not_found, restricted, stale, own_level, last_administrator, email_taken, dni_taken;
     Invalid for a password with the person's name or e-mail.
     """
+    if {"level", "verified"} & body.model_fields_set:
+        await users.hold_administrators()
     user, wrapped_dek = await _locked(users, uuid, seen)
     before = {name: getattr(user, name) for name in _PLAIN}
     cipher = vault.subject(user.uuid, wrapped_dek) if wrapped_dek is not None else None
@@ -86,10 +88,11 @@ async def delete_user(users: UserRepository, uuid: UUID, *, seen: int | None, ac
     active task or an assignment of theirs is open.
     """
     officers = OfficerRepository(users.session)
+    await users.hold_administrators()
     # The officer is locked before the person, as whoever writes tasks does.
     entry = await users.officer_of(uuid)
     officer = await officers.lock(entry) if entry is not None else None
-    user, _ = await _locked(users, uuid, seen)
+    user, _ = await _locked(users, uuid, seen, for_deletion=True)
     await _check_level(users, user, {"deleted_at": True}, actor)
     # The locks keep new tasks and assignments out: their foreign keys wait for them.
     is_assigned = officer is not None and await officers.is_assigned(officer["id"])
@@ -115,8 +118,10 @@ async def delete_user(users: UserRepository, uuid: UUID, *, seen: int | None, ac
     return Revoked(user=uuid)
 
 
-async def _locked(users: UserRepository, uuid: UUID, seen: int | None) -> tuple[User, bytes | None]:
-    found = await users.lock(uuid=uuid)
+async def _locked(
+    users: UserRepository, uuid: UUID, seen: int | None, *, for_deletion: bool = False
+) -> tuple[User, bytes | None]:
+    found = await users.lock(uuid=uuid, for_deletion=for_deletion)
     if found is None:
         raise Problem(Code.NOT_FOUND)
     if found[0].restricted_at is not None:  # nothing about them changes until it is lifted (section 9)

@@ -59,15 +59,19 @@ class UserRepository:
         return found.scalar_one_or_none()
 
     async def lock(
-        self, *, uuid: UUID | None = None, email: str | None = None
+        self, *, uuid: UUID | None = None, email: str | None = None, for_deletion: bool = False
     ) -> tuple[User, bytes | None] | None:
-        """The live person with this uuid or e-mail, locked, and their wrapped key (None once destroyed)."""
+        """The live person with this uuid or e-mail, locked, and their wrapped key (None once destroyed).
+
+        `for_deletion`: rows that refer to the person wait too. Otherwise they do not, or people who change
+        each other would wait for each other's audit events.
+        """
         is_meant = User.email == email if uuid is None else User.uuid == uuid
         found = await self.session.execute(
             select(User, SubjectKey.wrapped_dek)
             .outerjoin(SubjectKey, SubjectKey.user_id == User.id)
             .where(is_meant, User.deleted_at.is_(None))
-            .with_for_update(of=User)
+            .with_for_update(of=User, key_share=not for_deletion)
         )
         row = found.one_or_none()
         return None if row is None else (row[0], row[1])
@@ -81,9 +85,12 @@ class UserRepository:
         )
         return key
 
-    async def has_other_administrator(self, id_: int) -> bool:
-        """Whether somebody else of level 3 can log in; nobody can make them fewer until the commit."""
+    async def hold_administrators(self) -> None:
+        """Nobody else makes them fewer until the commit. Before any row is locked: all wait in one order."""
         await self.session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADMINISTRATORS_LOCK})
+
+    async def has_other_administrator(self, id_: int) -> bool:
+        """Whether somebody else of level 3 can log in; asked while `hold_administrators` holds."""
         others = select(User.id).where(
             User.level == int(Level.ADMINISTRATOR),
             User.id != id_,
