@@ -11,6 +11,7 @@ from app.auth import expiry
 from app.events import CHANNEL
 from app.leader import Duty, Leader
 from app.rotation import Rotation
+from app.stats import service as stats
 from app.stream import Stream
 
 EVENTS_LOCK = 0x6761645F6576  # any numbers, the same for ever
@@ -18,6 +19,7 @@ UPKEEP_LOCK = 0x6761645F7570
 
 UPKEEP: tuple[Duty, ...] = (
     Duty(name="seal", every_s=sealer.EVERY_S, run=sealer.seal),
+    Duty(name="task metrics", every_s=stats.REFRESH_S, run=stats.refresh),
     Duty(name="expiry", every_s=expiry.EVERY_S, run=expiry.expire),
     Duty(name="outbox rows", every_s=600, run=outbox.delete_published),
 )
