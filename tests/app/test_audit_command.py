@@ -1,4 +1,4 @@
-"""`python -m app.audit verify`, as an operator runs it in a container."""
+"""`python -m app.audit verify` as an operator runs it in a container, and the duties of a running process."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import asyncpg
 import pytest
-from served import environment, run
-from stores import Stores
+from served import environment, run, served
+from stores import Stores, wait_for
 
 from app.audit.recorder import Audit, note
 from app.audit.sealer import seal
@@ -18,8 +19,6 @@ from app.settings import PoolSize
 
 
 async def fill(stores: Stores, name: str) -> None:
-    import asyncpg  # noqa: PLC0415
-
     dsn = stores.dsn(database=name)
     database = Database(dsn, pool=PoolSize(1, 0), wait_s=5, statement_ms=5000, name="test")
     for number in range(5):
@@ -88,3 +87,51 @@ def test_exit_codes(
     done = run("audit", *arguments, env={**env, **changes})
     assert (done.returncode, done.stdout) == (code, "")
     assert says in done.stderr
+
+
+def ask(dsn: str, statement: str) -> object:
+    async def run() -> object:
+        connection = await asyncpg.connect(dsn)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+TASK = """
+    WITH person AS (
+        INSERT INTO users (email, first_name, last_name, level, password_hash, dni_enc)
+        VALUES ('a@distrito.example', 'A', 'B', 1, '!', '') RETURNING id
+    )
+    INSERT INTO tasks (code, title, type, priority, planned_start, delegate_id, created_by)
+    SELECT 'DUTY-1', 'Ronda por el centro', 'patrol', 3, now(), id, id FROM person
+"""
+
+
+def test_a_running_process_seals_within_two_seconds(env: dict[str, str], tmp_path: Path) -> None:
+    dsn = Path(env["GAD_DATABASE_URL_FILE"]).read_text()
+    ask(dsn, TASK)
+    took = []
+    with served(env, tmp_path) as api:
+        api.wait_ready(200)
+        # The first row also waits until the process leads.
+        for number in range(4):
+            resource = f"late/{number}"
+            ask(dsn, ROW.format(resource=resource))
+            sealed = f"SELECT hash IS NOT NULL FROM audit_events WHERE resource = '{resource}'"  # noqa: S608
+            took.append(wait_for(lambda q=sealed: bool(ask(dsn, q)), "it is sealed", within_s=20))  # type: ignore[misc]
+        metrics = api.private.get("/metrics").text.splitlines()
+        wait_for(lambda: ask(dsn, "SELECT count(*) FROM task_metrics") == 1, "figures are there", within_s=5)
+        assert "duty failed" not in api.log.read_text()
+    assert "gad_audit_unsealed 0.0" in metrics
+    assert max(took[1:]) < 2, took
+    assert run("audit", "verify", env=env).returncode == 0
+
+
+ROW = """
+    INSERT INTO audit_events
+        (type, severity, channel, resource, success, request_id, payload_sha256, retention_until)
+    VALUES ('task.create', 'low', 'api', '{resource}', true, 'x', sha256('null'), now() + interval '1 year')
+"""
