@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from infra.cli.root import main
 from infra.errors import Exit, GadError
-from infra.operate import bench, bench_http, bench_query, bench_rebuild, bench_table
+from infra.operate import bench, bench_crowd, bench_http, bench_query, bench_rebuild, bench_table
 from infra.operate.bench_figure import Figure, missed, percentile
 from infra.operate.district import STATIONS
 
@@ -109,7 +110,9 @@ def test_plans_are_read_from_what_psql_prints() -> None:
     printed = "".join(
         f"{plan(scan='Index Scan', ms=ms)}\n{bench_query.SEPARATOR}\n" for ms in (0.5, 0.25, 4.0)
     )
-    time, slow, scans = bench_query.figures(bench_query.read_plans(printed), officers=10_000)
+    time, slow, scans = bench_query.figures(
+        bench_query.read_plans(printed), what="5 nearest of 10,000 officers"
+    )
     assert (time.what, time.measured, time.is_met) == ("5 nearest of 10,000 officers, SQL p50", 0.5, True)
     assert slow.measured == 4.0
     assert (scans.measured, scans.is_met) == (0, True)
@@ -119,7 +122,7 @@ def test_plans_are_read_from_what_psql_prints() -> None:
 @pytest.mark.parametrize("scan", ["Seq Scan", "Parallel Seq Scan"])
 def test_a_scan_of_the_whole_table_misses_its_target(scan: str) -> None:
     *_, scans = bench_query.figures(
-        bench_query.read_plans(plan(scan=scan, ms=9.0) + bench_query.SEPARATOR), officers=10_000
+        bench_query.read_plans(plan(scan=scan, ms=9.0) + bench_query.SEPARATOR), what="5 nearest"
     )
     assert (scans.measured, scans.is_met, scans.detail) == (1, False, "scans officers")
 
@@ -129,6 +132,40 @@ def test_every_station_is_asked_twice_with_the_application_s_own_statement() -> 
     explained = [line for line in lines if line.startswith("EXPLAIN")]
     assert set(explained) == {"EXPLAIN (ANALYZE, FORMAT JSON) SELECT :lat, :lon, :max_m, :rows;"}
     assert len(explained) == lines.count(f"\\echo {bench_query.SEPARATOR}") == 2 * len(STATIONS)
+
+
+def test_the_crowd_is_made_from_nothing_measured_and_undone() -> None:
+    values = {"when": "now() - interval '1 s'"}
+    text = bench_crowd.script(["SELECT :lat", "SELECT :when"], values, before="SELECT 1")
+    lines = text.splitlines()
+    assert (lines[1], lines[-1]) == ("BEGIN;", "ROLLBACK;")
+    assert "COMMIT" not in text
+    # Every table that is written is a temporary one of this session, made before.
+    assert re.findall(r"INSERT INTO (\w+)", text) == [*bench_crowd.TABLES]
+    assert re.findall(r"CREATE TEMP TABLE (\w+) \(LIKE public", text) == [*bench_crowd.TABLES]
+    assert "\\set when 'now() - interval ''1 s'''" in lines
+    explained = [line.removeprefix("EXPLAIN (ANALYZE, FORMAT JSON) ") for line in lines if "EXPLAIN" in line]
+    each = bench_crowd.ROUNDS * len(STATIONS)
+    assert explained == ["SELECT :lat;"] * each + ["SELECT :when;"] * each
+
+
+def test_the_first_round_among_the_crowd_only_warms() -> None:
+    rounds = [[900.0, 1.0, 2.0], [900.0, 2.5, 4.0]]
+    printed = "".join(
+        f"{plan(scan='Index Scan', ms=ms)}\n{bench_query.SEPARATOR}\n"
+        for times in rounds
+        for ms in times
+        for _ in STATIONS
+    )
+    found = bench_query.crowd_figures(bench_query.read_plans(printed))
+    assert [(f.what, f.measured, f.is_met) for f in found] == [
+        ("5 nearest of 100,000 officers, SQL p50", 1.0, True),
+        ("5 nearest of 100,000 officers, SQL p95", 2.0, True),
+        ("5 nearest of 100,000 officers, SQL, whole-table scans", 0, True),
+        ("5 nearest who can be sent of 100,000 officers, SQL p50", 2.5, True),
+        ("5 nearest who can be sent of 100,000 officers, SQL p95", 4.0, False),
+        ("5 nearest who can be sent of 100,000 officers, SQL, whole-table scans", 0, True),
+    ]
 
 
 def test_http_figures_carry_the_ratio_to_a_bare_request() -> None:
