@@ -29,6 +29,18 @@ async def account(stores: Stores, email: str) -> asyncpg.Record | None:
         await connection.close()
 
 
+async def events(stores: Stores, email: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(stores.dsn())
+    try:
+        return await connection.fetch(
+            "SELECT a.type, a.severity, a.channel, a.actor_id FROM audit_events a"
+            " JOIN users u ON a.resource = 'user/' || u.uuid WHERE u.email = $1",
+            email,
+        )
+    finally:
+        await connection.close()
+
+
 @pytest.fixture
 def typed(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A slot's environment, and a good password at the prompt."""
@@ -48,6 +60,9 @@ def test_the_password_comes_by_stdin_and_twice_is_once(stores: Stores, tmp_path:
     assert made is not None
     assert (made["level"], made["verified"], made["dni_hmac"]) == (3, True, None)
     assert made["password_hash"].startswith("$argon2id$")
+
+    [event] = asyncio.run(events(stores, "primera@distrito.example"))
+    assert tuple(event) == ("user.create", "high", "cli", None)
 
     again = run("admin", *arguments("PRIMERA@distrito.example"), env=env, stdin="another word entirely")
     assert again.returncode == 0

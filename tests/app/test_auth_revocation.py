@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +15,8 @@ import httpx
 import pytest
 from bodies import HOST, Callers, Token, assert_problem, bearer, open_session
 from conftest import settings_for
-from stores import Stores, free_port
+from served import environment, run, served
+from stores import Stores, free_port, wait_for
 
 from app.auth.revocation import CHANNEL
 from app.auth.sessions import CACHED_S, Revoked
@@ -21,6 +24,7 @@ from app.main import Process, build
 from app.settings import Settings
 
 ME = "/api/v1/users/me"
+PASSWORD = "ocho caballos verdes"  # pragma: allowlist secret
 SOON_S = 1.0  # a message through Redis takes milliseconds
 
 
@@ -195,3 +199,27 @@ async def test_a_token_of_another_level_than_the_persons_is_refused(
     raised = bearer(process, 3, UUID(person.user), session)
     assert_problem(await client.get("/api/v1/users", headers=raised), 401, "session_ended")
     assert (await client.get(ME, headers=bearer(process, 1, UUID(person.user), session))).status_code == 200
+
+
+def test_processes_of_one_stack_tell_each_other(stores: Stores, tmp_path: Path) -> None:
+    """As they are run: two processes, each with its own listener."""
+    email = f"jefa.{secrets.token_hex(4)}@distrito.example"
+    env = environment(stores, tmp_path)
+    names = ("--email", email, "--first-name", "Rosa", "--last-name", "Loor")
+    made = run("admin", "create", *names, env=env, stdin=PASSWORD)
+    assert made.returncode == 0, made.stderr
+    ports = {"GAD_PORT": str(free_port()), "GAD_PRIVATE_PORT": str(free_port())}
+    (tmp_path / "green").mkdir()
+    with served(env, tmp_path) as blue, served({**env, **ports}, tmp_path / "green") as green:
+        answer = blue.public.post("/api/v1/auth/login", json={"email": email, "password": PASSWORD})
+        headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        assert green.public.get(ME, headers=headers).status_code == 200
+        assert blue.public.post("/api/v1/auth/logout", headers=headers).status_code == 204
+        wait_for(
+            lambda: green.public.get(ME, headers=headers).status_code == 401,
+            "the other process refuses",
+            within_s=SOON_S,
+        )
+        written = blue.log.read_text() + green.log.read_text()
+    for secret in (PASSWORD, email, answer.json()["access_token"], answer.cookies["gad_refresh"]):
+        assert secret not in written

@@ -46,6 +46,13 @@ def test_keys_change_without_a_pause() -> None:
         after.verify(old)
 
 
+@pytest.mark.parametrize("skew", [-LEEWAY_S + 1, 0, LEEWAY_S - 1])
+def test_clocks_may_differ_by_less_than_the_leeway(skew: int) -> None:
+    here, there = Clock(), Clock(Clock().now + skew)
+    token = tokens(there).issue(USER, Level.OFFICER, session=SESSION)
+    assert tokens(here).verify(token).expires == there.now + LIFETIME_S
+
+
 def test_a_token_from_the_future_is_refused() -> None:
     early, late = Clock(), Clock(Clock().now + 60)
     token = tokens(late).issue(USER, Level.OFFICER, session=SESSION)
