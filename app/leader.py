@@ -102,8 +102,10 @@ class Leader:
                     await self._do(duty, connection)
             rest = max(0.0, min(due.values(), default=RETRY_S) - loop.time())
             if not connection.is_closed():
+                # Not wait_for: before Python 3.12 it loses a cancellation that comes with a wake-up.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), min(rest, RETRY_S))
+                    async with asyncio.timeout(min(rest, RETRY_S)):
+                        await woken.wait()
 
     async def _do(self, duty: Duty, connection: Connection) -> None:
         try:

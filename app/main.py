@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,7 @@ from app.ws.sockets import Sockets, assemble
 # After SIGTERM: so long 503 on /health/ready while everything is still served (four of the proxy's 250 ms
 # checks), then no new connections and at most server.DRAIN_S for open requests.
 LAME_DUCK_S = 1.0
+CANCEL_S = 1.0  # chosen: no loop waits for anything it would not be woken from; the process ends without it
 
 log = logging.getLogger("gad.main")
 
@@ -228,7 +229,7 @@ async def _background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(tasks, timeout=CANCEL_S)
 
 
 async def serve(settings: Settings) -> None:
@@ -246,12 +247,16 @@ async def serve(settings: Settings) -> None:
         server_of(process.private),
     )
     metrics.REGISTRY.register(metrics.PoolConnections(process.database.connections))
-    async with _background(
-        metrics.watch_event_loop(),
-        process.revocations.run(),
-        *(leader.run() for leader in process.leaders),
-        *process.sockets.loops(lambda: process.health.stopping),
-    ):
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(process.close)  # after whatever still uses its connections
+        await stack.enter_async_context(
+            _background(
+                metrics.watch_event_loop(),
+                process.revocations.run(),
+                *(leader.run() for leader in process.leaders),
+                *process.sockets.loops(lambda: process.health.stopping),
+            )
+        )
         tasks = [
             asyncio.create_task(server.serve(sockets=[listener]))
             for server, listener in zip(servers, listeners, strict=True)
@@ -266,10 +271,7 @@ async def serve(settings: Settings) -> None:
         for server in servers:
             server.should_exit = True
         stopped.cancel()
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            await process.close()
+        await asyncio.gather(*tasks)
     log.info("stopped")
 
 

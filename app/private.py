@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app import metrics
+from app import metrics, outbox
 from app.audit import repository as audit
 from app.health.checks import PROBE_ERRORS, DatabaseProbe, Health
 from app.officer import repository as officers
@@ -39,11 +39,16 @@ def _show_unsealed(rows: Rows) -> None:
     metrics.audit_unsealed.set(rows[0]["n"])
 
 
+def _show_pending(rows: Rows) -> None:
+    metrics.outbox_pending.set(rows[0]["pending"])
+
+
 # What is counted in the database when somebody looks, and the gauge that shows it.
 COUNTED: tuple[tuple[str, Callable[[Rows], None]], ...] = (
     (officers.COUNTS, _show_officers),
     (stats.COUNTS, _show_tasks),
     (audit.COUNT_UNSEALED, _show_unsealed),
+    (outbox.COUNT_PENDING, _show_pending),
 )
 
 
