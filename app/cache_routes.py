@@ -15,7 +15,6 @@ from app.db import Db
 from app.errors import Unavailable
 from app.fields import Answer
 from app.metrics import CACHE_RESULTS
-from app.openapi import problems
 from app.page import json_response
 from app.policy import API, Authorized, GuardedRoute
 
@@ -43,7 +42,7 @@ class CacheState(Answer):
     hit_ratio: float | None = Field(description="0-1, of the requests that Redis answered.")
 
 
-@router.get("", response_model=CacheState, responses=problems(401, 403, 503))
+@router.get("", response_model=CacheState)
 async def show(content: Content) -> Response:
     """How many answers are kept, and how often they helped."""
     with _redis_needed():
@@ -54,7 +53,7 @@ async def show(content: Content) -> Response:
     return json_response({"keys": keys, "requests": requests, "hit_ratio": ratio})
 
 
-@router.delete("", status_code=204, responses=problems(401, 403, 503))
+@router.delete("", status_code=204)
 async def purge(caller: Authorized, content: Content, database: Db) -> Response:
     """Forget every cached answer, of all replicas."""
     with _redis_needed():

@@ -13,7 +13,6 @@ from pydantic import ConfigDict
 from app.fields import Answer
 from app.i18n import text
 from app.officer.models import Availability
-from app.openapi import problems
 from app.policy import API, GuardedRoute
 from app.task.models import Priority, Status, TaskType
 from app.user.models import Level
@@ -81,7 +80,7 @@ _HEADERS = {"ETag": ETAG, "Cache-Control": f"private, max-age={MAX_AGE_S}"}
 @router.get(
     "",
     response_model=Catalogue,
-    responses={304: {"description": "What the caller has is still true."}, **problems(401, 422, 503)},
+    responses={304: {"description": "What the caller has is still true."}},
 )
 async def show(
     if_none_match: Annotated[

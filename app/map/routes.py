@@ -11,7 +11,6 @@ from app.db import Db
 from app.fields import Latitude, Longitude
 from app.map import service
 from app.map.schemas import MapRead
-from app.openapi import problems
 from app.policy import API, GuardedRoute
 
 router = APIRouter(prefix=f"{API}/map", tags=["map"], route_class=GuardedRoute)
@@ -22,7 +21,7 @@ Lon = Annotated[Longitude | None, Query()]
 Radius = Annotated[float | None, Query(ge=100, le=100_000, allow_inf_nan=False, description="Metres.")]
 
 
-@router.get("", response_model=MapRead, responses=problems(401, 403, 422, 503))
+@router.get("", response_model=MapRead)
 async def show(  # noqa: PLR0917 - FastAPI calls it by name
     content: Content,
     database: Db,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
+from app.cached import Content
 from app.db import Db
 from app.fields import Latitude, Longitude
 from app.idempotency import Idempotent
@@ -28,6 +29,7 @@ from app.page import Limit, json_response
 from app.policy import API, Authorized, GuardedRoute
 from app.precondition import Seen, etag
 from app.routing import hot
+from app.stats.invalidation import left_the_map
 from app.user.repository import UserRepository
 from app.user.service import prepare
 from app.user.vault import Keys
@@ -105,10 +107,11 @@ async def change(
 
 
 @router.delete("/{officer_id}", status_code=204, responses=problems(409))
-async def delete(officer_id: UUID, caller: Authorized, database: Db, seen: Seen) -> None:
+async def delete(officer_id: UUID, caller: Authorized, database: Db, seen: Seen, content: Content) -> None:
     """Take an officer out of the corps; not while an assignment is open."""
     async with database.transaction() as session:
         await service.delete_officer(OfficerRepository(session), officer_id, seen=seen, caller=caller)
+    await left_the_map(content)
 
 
 @router.put("/{officer_id}/availability", response_model=OfficerRead, responses=problems(409))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from app.cached import Content
 from app.db import Db
 from app.idempotency import Idempotent
 from app.openapi import problems
@@ -12,6 +13,7 @@ from app.policy import API, Authorized, GuardedRoute
 from app.privacy import consents
 from app.privacy.models import Purpose
 from app.privacy.schemas import ConsentCreate, ConsentRead, Consents
+from app.stats.invalidation import left_the_map
 
 PREFIX = f"{API}/privacy"
 router = APIRouter(prefix=PREFIX, tags=["privacy"], route_class=GuardedRoute)
@@ -36,7 +38,8 @@ async def grant(body: ConsentCreate, caller: Authorized, database: Db, once: Ide
 
 
 @router.delete("/consents/{purpose}", status_code=204)
-async def withdraw(purpose: Purpose, caller: Authorized, database: Db) -> None:
+async def withdraw(purpose: Purpose, caller: Authorized, database: Db, content: Content) -> None:
     """Agree no longer. Without `location_sharing` the caller's last position is deleted at once."""
     async with database.transaction() as session:
         await consents.withdraw(session, caller.principal.user, purpose)
+    await left_the_map(content)

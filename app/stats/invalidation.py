@@ -22,6 +22,6 @@ async def task_changed(cache: ContentCache, *, users: Iterable[UUID]) -> None:
     await cache.purge(TEAM, MAP, *map(of_user, users))
 
 
-async def officer_changed(cache: ContentCache, *, user: UUID) -> None:
-    """An officer appeared, moved by hand, left or was restricted. Never fails."""
-    await cache.purge(TEAM, MAP, of_user(user))
+async def left_the_map(cache: ContentCache) -> None:
+    """An officer or a position is to be seen no more, not even for the seconds a map is kept. Never fails."""
+    await cache.purge(MAP)

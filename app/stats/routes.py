@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query, Response
 
 from app.cached import Content, as_response
 from app.db import Db
-from app.openapi import problems
 from app.policy import API, Authorized, GuardedRoute
 from app.stats import service
 from app.stats.schemas import TaskStats, TeamStats, UserStats
@@ -19,7 +18,7 @@ router = APIRouter(prefix=f"{API}/stats", tags=["stats"], route_class=GuardedRou
 Days = Annotated[int, Query(ge=1, le=365, description="How far back the tasks were created.")]
 
 
-@router.get("/users/{user_id}", response_model=UserStats, responses=problems(401, 403, 404, 422, 503))
+@router.get("/users/{user_id}", response_model=UserStats)
 async def of_user(
     user_id: UUID, caller: Authorized, content: Content, database: Db, days: Days = 30
 ) -> Response:
@@ -27,13 +26,13 @@ async def of_user(
     return as_response(await service.user_stats(content, database, user_id, days, caller))
 
 
-@router.get("/team", response_model=TeamStats, responses=problems(401, 403, 422, 503))
+@router.get("/team", response_model=TeamStats)
 async def of_team(content: Content, database: Db, days: Days = 30) -> Response:
     """The team's tasks."""
     return as_response(await service.team_stats(content, database, days))
 
 
-@router.get("/tasks", response_model=TaskStats, responses=problems(401, 403, 503))
+@router.get("/tasks", response_model=TaskStats)
 async def of_tasks(content: Content, database: Db) -> Response:
     """How long tasks of each type and priority take, of all time; computed each 15 minutes."""
     return as_response(await service.task_stats(content, database))

@@ -7,13 +7,14 @@ import json
 import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
-from bodies import HOST, assert_problem, new_caller
+from bodies import HOST, Callers, assert_problem, new_caller, officer
 from conftest import settings_for
 from hypothesis import given
 from hypothesis import settings as effort
@@ -26,6 +27,7 @@ from app.map.cell import Box, Cell, circle, rectangle
 from app.map.schemas import MapRead
 from app.stats.invalidation import task_changed
 
+MAP = "/api/v1/map"
 CROWD = 6000
 # Two thirds crowd one city, the rest are anywhere, poles and date line included; every other one a task too.
 FILL = f"""
@@ -63,7 +65,7 @@ class City:
     async def get(self, **query: object) -> httpx.Response:
         transport = httpx.ASGITransport(app=self.process.public)
         async with httpx.AsyncClient(transport=transport, base_url=f"https://{HOST}") as client:
-            return await client.get("/api/v1/map", params=query, headers=self.headers)  # type: ignore[arg-type]
+            return await client.get(MAP, params=query, headers=self.headers)  # type: ignore[arg-type]
 
     async def map(self, **query: object) -> dict[str, Any]:
         answer = await self.get(**query)
@@ -240,6 +242,38 @@ async def test_a_moved_task_is_there_after_its_purge_and_not_before(city: City) 
     assert (before["tasks"], before["cached"]) == ([], False)
     assert (again["tasks"], again["cached"], again["as_of"]) == ([], True, before["as_of"])
     assert ([each["uuid"] for each in after["tasks"]], after["cached"]) == ([str(uuid)], False)
+
+
+async def test_who_leaves_and_who_withdraws_is_off_the_map_at_once(
+    client: httpx.AsyncClient, caller: Callers
+) -> None:
+    admin, ana = await caller(3), await caller(1, is_officer=True)
+    consents, position = "/api/v1/privacy/consents", f"/api/v1/officers/{ana.officer}/position"
+
+    async def shown(lat: float) -> list[str]:
+        query = {"lat": lat, "lon": 33.0, "radius_m": 100}
+        return [
+            each["uuid"]
+            for each in (await client.get(MAP, params=query, headers=admin.headers)).json()["officers"]
+        ]
+
+    notice = {"purpose": "location_sharing", "granted": True}
+    assert (await client.post(consents, json=notice, headers=ana.headers)).status_code == 201
+    here = {"lat": 11.0, "lon": 33.0, "at": datetime.now(UTC).isoformat()}
+    assert (await client.post(position, json=here, headers=ana.headers)).status_code == 204
+    assert await shown(11.0) == [ana.officer]
+    withdrawn = await client.delete(f"{consents}/location_sharing", headers=ana.headers)
+    assert withdrawn.status_code == 204
+    assert await shown(11.0) == []
+
+    new = officer(position={"lat": 12.0, "lon": 33.0, "at": "2026-01-01T00:00:00Z"})
+    made = await client.post("/api/v1/officers", json=new, headers=admin.headers)
+    assert await shown(12.0) == [made.json()["uuid"]]
+    gone = await client.delete(
+        made.headers["location"], headers={**admin.headers, "If-Match": made.headers["etag"]}
+    )
+    assert gone.status_code == 204
+    assert await shown(12.0) == []
 
 
 async def test_people_who_look_at_the_same_place_share_an_answer(city: City) -> None:
