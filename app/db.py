@@ -17,7 +17,7 @@ import asyncpg
 from fastapi import Depends
 from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, MetaData, Table, event, func, text
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
-from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, EmulatedDBAPIException, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -35,6 +35,9 @@ CONNECT_S = 2.0  # chosen: as long as a caller may wait for a connection at all
 QUERY_CANCELED = "57014"  # the statement timeout
 # Shutdown, crash and start-up of the server, connection limits, deadlock: try again later.
 _PASSING = ("57P01", "57P02", "57P03", "53", "08", "40001", "40P01")
+# The connection, not the statement. InternalClientError: the server said goodbye while the connection was
+# idle, and its socket is not closed yet.
+_BROKEN = (asyncpg.InterfaceError, asyncpg.InternalClientError, DisconnectionError)
 
 
 class Row(DeclarativeBase):
@@ -193,6 +196,12 @@ def _honest() -> Iterator[None]:
             raise _unavailable("connect") from error
         metrics.db_errors.labels("other").inc()
         raise
+    except EmulatedDBAPIException as error:  # of a new connection for `rows`: nobody wrapped it
+        sqlstate = str(getattr(error, "sqlstate", None) or "")
+        if sqlstate.startswith(_PASSING) or not sqlstate:
+            raise _unavailable("connect") from error
+        metrics.db_errors.labels("other").inc()
+        raise
     except asyncpg.PostgresError as error:
         sqlstate = str(error.sqlstate or "")
         if sqlstate == QUERY_CANCELED:
@@ -201,7 +210,7 @@ def _honest() -> Iterator[None]:
             raise _unavailable("connect") from error
         metrics.db_errors.labels("other").inc()
         raise
-    except (TimeoutError, OSError, asyncpg.InterfaceError, DisconnectionError) as error:
+    except (TimeoutError, OSError, *_BROKEN) as error:
         raise _unavailable("connect") from error
 
 
