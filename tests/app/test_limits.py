@@ -192,6 +192,13 @@ def test_what_each_route_counts_as() -> None:
     assert found["POST", "/api/v1/officers"] is RateClass.ADMIN
     assert found["POST", LOGIN] is RateClass.AUTH
     assert found["GET", "/openapi.json"] is RateClass.ANONYMOUS
+    others = {RateClass.AUTH, RateClass.EMERGENCY, RateClass.EXPORT}
+    assert {key: rate for key, rate in found.items() if rate in others} == {
+        ("POST", LOGIN): RateClass.AUTH,
+        ("POST", "/api/v1/auth/refresh"): RateClass.AUTH,
+        ("POST", "/api/v1/tasks/emergency"): RateClass.EMERGENCY,
+        ("GET", "/api/v1/audit/events.csv"): RateClass.EXPORT,
+    }
     by_address = {key for key, rate in found.items() if rate in {RateClass.ANONYMOUS, RateClass.AUTH}}
     assert by_address == {key for key, rule in RULES.items() if rule.level is None and found[key] is not None}
 
