@@ -26,8 +26,9 @@ FILL = f"""
         SELECT 'n' || n || '@distrito.example', 'A', 'B', 1, '!', '' FROM generate_series(1, {OFFICERS}) AS n
         RETURNING id
     )
-    INSERT INTO officers (user_id, internal_code, last_position, position_at)
-    SELECT id, 'NEAR-' || id, ST_SetSRID(ST_MakePoint(
+    INSERT INTO officers (user_id, internal_code, availability, last_position, position_at)
+    SELECT id, 'NEAR-' || id, CASE WHEN id % 3 = 0 THEN 'off_duty' ELSE 'available' END,
+    ST_SetSRID(ST_MakePoint(
         CASE WHEN id % 2 = 0 THEN -78.5 + (random() - 0.5) * 0.3 ELSE (random() - 0.5) * 360 END,
         CASE WHEN id % 2 = 0 THEN -0.2 + (random() - 0.5) * 0.3 ELSE degrees(asin(2 * random() - 1)) END
     ), 4326)::geography, now() FROM people
@@ -123,8 +124,14 @@ async def test_the_order_is_exactly_the_databases_own(district: District, point:
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 @pytest.mark.parametrize("candidates", [32, 128])
-async def test_the_plan_walks_the_gist_index(district: District, mode: str, candidates: int) -> None:
-    read = repository._NEAREST[candidates]
+@pytest.mark.parametrize(
+    ("available_only", "index"),
+    [(False, "officers_last_position_idx"), (True, "officers_last_position_available_idx")],
+)
+async def test_the_plan_walks_the_gist_index(
+    district: District, mode: str, candidates: int, available_only: bool, index: str
+) -> None:
+    read = repository._NEAREST[candidates, available_only]
     connection = await asyncpg.connect(district.dsn, server_settings={"plan_cache_mode": mode})
     try:
         arguments = read.arguments({"lat": -0.2, "lon": -78.5, "max_m": 5000.0, "rows": 5})
@@ -133,7 +140,7 @@ async def test_the_plan_walks_the_gist_index(district: District, mode: str, cand
         await connection.close()
     nodes = [*walk(plan[0]["Plan"])]
     scan = next(node for node in nodes if node.get("Relation Name") == "officers")
-    assert (scan["Node Type"], scan["Index Name"]) == ("Index Scan", "officers_last_position_idx")
+    assert (scan["Node Type"], scan["Index Name"]) == ("Index Scan", index)
     assert "<->" in scan["Order By"]
     assert scan["Actual Rows"] == candidates
     assert [node["Node Type"] for node in nodes if node["Node Type"] == "Seq Scan"] == []
@@ -149,3 +156,16 @@ def walk(node: dict[str, object]) -> list[dict[str, object]]:
 async def test_as_many_are_found_as_are_wanted(district: District, rows: int) -> None:
     found = await repository.nearest(district.database, lat=-0.2, lon=-78.5, max_m=100_000, rows=rows)
     assert len(found) == rows
+
+
+@pytest.mark.parametrize("rows", [1, 5, 60])
+async def test_the_nearest_who_are_available(district: District, rows: int) -> None:
+    everybody = await repository.nearest(
+        district.database, lat=-0.2, lon=-78.5, max_m=100_000, rows=100, available_only=False
+    )
+    found = await repository.nearest(
+        district.database, lat=-0.2, lon=-78.5, max_m=100_000, rows=rows, available_only=True
+    )
+    available = [row["internal_code"] for row in everybody if row["availability"] == "available"]
+    assert len(available) < len(everybody)
+    assert [row["internal_code"] for row in found] == available[:rows]
