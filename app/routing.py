@@ -25,6 +25,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.db import Database, Db
 from app.errors import Code, Problem, StartError, problem_response
+from app.limits import RateClass, address_of
 from app.policy import Authorized, Caller, Guard, GuardedRoute
 
 _FOUND = "gad.found"  # in the scope: (route, path parameters)
@@ -156,6 +157,13 @@ class Shortcut:
                 await response(scope, receive, send)
                 return
             scope[_FOUND] = found
+        else:
+            # No route of the table, so no guard will count it: a page, the document, or a search for doors.
+            try:
+                await self._guard.limits.spend(RateClass.ANONYMOUS, address_of(scope))
+            except Problem as problem:
+                await _problem(problem)(scope, receive, send)
+                return
         await self._api(scope, receive, send)
 
     async def _answer(self, scope: Scope, read: _Read, uuid: UUID) -> Response:
@@ -167,7 +175,7 @@ class Shortcut:
         except Problem as problem:
             if caller is not None and problem.status_code == Code.FORBIDDEN.status:
                 await guard.denied(scope, route.gate, caller.principal, problem.code)
-            return problem_response(problem.code, headers=problem.headers, errors=problem.errors)
+            return _problem(problem)
 
     async def _routed(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = scope.pop(_FOUND, None)
@@ -178,6 +186,10 @@ class Shortcut:
         scope["router"], scope["route"] = self._api.router, route
         scope["endpoint"], scope["path_params"] = route.endpoint, parameters
         await route.handle(scope, receive, send)
+
+
+def _problem(problem: Problem) -> Response:
+    return problem_response(problem.code, headers=problem.headers, errors=problem.errors)
 
 
 def _uuid(text: str) -> UUID | None:

@@ -266,6 +266,16 @@ async def test_logins_count_by_address(limited: Process) -> None:
         assert_problem(answers[-1], 429, "rate_limited")
 
 
+async def test_a_search_for_doors_ends(limited: Process) -> None:
+    """What no route answers has no guard either."""
+    async with site(limited, an_address()) as client:
+        paths = ["/admin.php", "/openapi.json", "/api/v1/officers/x/y/z"] * 100
+        answers = [(await client.get(path)).status_code for path in [*paths, "/wp-login.php"]]
+        assert {*answers[:300]} == {404, 200}
+        assert answers[300] == 429
+        assert (await client.get("/health/ready")).status_code == 200
+
+
 async def test_401_then_403_then_the_limit_then_the_body(limited: Process, caller: Callers) -> None:
     known, admin = await caller(1), await caller(3)
     async with site(limited, an_address()) as client:
