@@ -52,6 +52,7 @@ from app.task.emergency_routes import router as emergency_router
 from app.task.routes import router as task_router
 from app.user.routes import router as user_router
 from app.user.vault import Vault
+from app.ws.routes import router as socket_router
 from app.ws.sockets import Sockets, assemble
 
 # After SIGTERM: so long 503 on /health/ready while everything is still served (four of the proxy's 250 ms
@@ -135,7 +136,7 @@ def build(settings: Settings) -> Process:
         *(privacy_router, emergency_router),
         *(audit_router, stats_router, map_router),
         *(catalogue_router, cache_router),
-        *(task_router,),
+        *(task_router, socket_router),
     ):
         api.include_router(router)
     api.state.settings = settings
@@ -170,6 +171,7 @@ def build(settings: Settings) -> Process:
     denials = Denials(database)
     api.state.guard = policy.Guard(api.state.sessions, api.state.limits, denials)
     api.state.stream = stream
+    api.state.leaders = leaders(url, stream=stream, name=name, rotation=rotation)
     api.state.sockets = assemble(
         settings,
         stream=stream,
@@ -197,7 +199,7 @@ def build(settings: Settings) -> Process:
         cache=cache,
         revocations=api.state.revocations,
         stream=stream,
-        leaders=leaders(url, stream=stream, name=name, rotation=rotation),
+        leaders=api.state.leaders,
         sockets=api.state.sockets,
     )
 

@@ -100,6 +100,8 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", f"{API}/catalogue"): L1,
     ("GET", f"{API}/admin/cache"): L3,
     ("DELETE", f"{API}/admin/cache"): L3,
+    ("POST", f"{API}/notifications"): L2,
+    ("GET", f"{API}/admin/ws"): L3,
     ("GET", f"{API}/audit/events"): L3,
     ("GET", f"{API}/audit/events.csv"): Rule(Level.ADMINISTRATOR, rate=RateClass.EXPORT),
     ("GET", f"{API}/audit/verify"): L3,

@@ -98,9 +98,7 @@ class Endpoint:
             log.exception("a socket failed")
             client.close(FAILED)
         finally:
-            self._hub.leave(client)
-            label = str(client.closed or code)
-            metrics.ws_closed.labels(label if label in metrics.WS_CODES else "other").inc()
+            self._hub.leave(client, client.closed or code)
 
     def _may_come(self, scope: Scope) -> bool:
         # A browser says where the page came from; programs do not.

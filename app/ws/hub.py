@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,6 +54,8 @@ class Hub:
         self.clients: set[Client] = set()
         self.position: Position = START
         self.is_degraded = False
+        self.sent = 0
+        self.closed: Counter[str] = Counter()
         self.on_suspended: Suspended = lambda _topic, _clients, _before: None
 
     # --- who is here
@@ -62,8 +65,11 @@ class Hub:
         self.clients.add(client)
         metrics.ws_connections.set(len(self.clients))
 
-    def leave(self, client: Client) -> None:
-        """Forget a socket that ended."""
+    def leave(self, client: Client, code: int) -> None:
+        """Forget a socket that ended with `code`."""
+        label = str(code) if str(code) in metrics.WS_CODES else "other"
+        self.closed[label] += 1
+        metrics.ws_closed.labels(label).inc()
         self.remove(client, [*client.topics])
         self.clients.discard(client)
         metrics.ws_connections.set(len(self.clients))
@@ -148,8 +154,13 @@ class Hub:
                     client.turn = turn
                     client.push(data)
                     sent += 1
-        metrics.ws_sent.inc(sent)
+        self.count_sent(sent)
         return sent
+
+    def count_sent(self, events: int) -> None:
+        """Events that were given to sockets, one for each receiver."""
+        self.sent += events
+        metrics.ws_sent.inc(events)
 
     def _suspend(self, entry: Entry, before: Position) -> None:
         """Whoever hears of this as its owner is asked for anew before they hear it (app/ws/admission.py)."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from app import metrics
 from app.cache import CACHE_ERRORS
 from app.stream import Entry, Position, Stream
 from app.ws.client import Client
@@ -70,7 +69,7 @@ class Replay:
                 if topic is not None:
                     client.push(frame(entry.message(topic)))
                     sent += 1
-            metrics.ws_sent.inc(sent)
+            self._hub.count_sent(sent)
             cursor = page[-1].position
             if sent and not await client.drain():
                 return

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Database, Read
+from app.user.models import Level, User
 
 # As app/auth/repository.py asks for one request, for many sessions at once.
 _RUNNING = Read(
@@ -48,6 +50,14 @@ _OFFICER_OWNERS = Read(
         """
     )
 )
+_OUTBOX = Read(
+    text(
+        """
+        SELECT count(*) AS pending, extract(epoch FROM clock_timestamp() - min(created_at)) AS oldest_s
+        FROM event_outbox WHERE published_at IS NULL
+        """
+    )
+)
 _OWNERS = {"task": _TASK_OWNERS, "officer": _OFFICER_OWNERS}
 
 
@@ -65,3 +75,23 @@ async def owned(
         return set()
     rows = await database.rows(_OWNERS[noun], things=list(things), users=list(users))
     return {(UUID(str(row["thing"])), UUID(str(row["owner"]))) for row in rows}
+
+
+async def audience(
+    session: AsyncSession, *, users: Collection[UUID] | None, level: Level | None
+) -> list[UUID]:
+    """Those of `users`, or of a level, or all, who are there."""
+    query = select(User.uuid).where(User.deleted_at.is_(None), User.erased_at.is_(None)).order_by(User.id)
+    if users is not None:
+        query = query.where(User.uuid.in_(users))
+    if level is not None:
+        query = query.where(User.level == int(level))
+    return list((await session.execute(query)).scalars())
+
+
+async def outbox(database: Database) -> tuple[int, float | None]:
+    """How many events wait to be published, and how long the first has waited, in seconds."""
+    row = await database.row(_OUTBOX)
+    if row is None or row["oldest_s"] is None:
+        return 0, None
+    return row["pending"], round(float(row["oldest_s"]), 3)

@@ -47,6 +47,11 @@ DEFAULTS: dict[str, Any] = {
     "RATE_EMERGENCY": 30,
     "RATE_WS": 10,
     "RATE_EXPORT": 1,
+    "WS_MAX_CLIENTS": 2000,
+    "WS_QUEUE": 256,
+    "WS_PING_S": 30,
+    "WS_SILENCE_S": 60,
+    "WS_AUTH_S": 5,
     "TZ": "America/Guayaquil",
     "LOG_LEVEL": "INFO",
 }

@@ -33,6 +33,7 @@ def test_each_rule_of_our_own_has_its_text() -> None:
         "box",
         "control_character",
         "in_the_future",
+        "one_audience",
         "one_of_user_or_person",
         "out_of_time",
         "password_personal",
