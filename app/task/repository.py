@@ -132,6 +132,16 @@ class TaskRepository:
         )
         return await self._lock_members(or_(is_assigned, _is_live(also)), is_assigned)
 
+    async def everyone(self, task: Task) -> frozenset[UUID]:
+        """uuids of the users of all officers who ever had a place in it, released ones too."""
+        statement = (
+            select(User.uuid)
+            .join(Officer, Officer.user_id == User.id)
+            .join(Assignment, Assignment.officer_id == Officer.id)
+            .where(Assignment.task_id == task.id)
+        )
+        return frozenset((await self.session.scalars(statement)).all())
+
     async def _lock_members(
         self, condition: ColumnElement[bool], is_assigned: ColumnElement[bool]
     ) -> list[Member]:

@@ -154,4 +154,5 @@ async def delete_task(
             from_status=status,
         ),
     )
-    return Written({}, locked.people)
+    # A closed task has released its officers, and yet it was in their figures.
+    return Written({}, locked.people | await tasks.everyone(task))
