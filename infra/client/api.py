@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from infra.client import figures, people, work
+from infra.client import atlas, figures, people, work
+from infra.client.atlas import Map
 from infra.client.figures import Metric, Summary
 from infra.client.operation import Operation
-from infra.client.people import NearOfficer, NewOfficer, NewUser, Officer, User
+from infra.client.people import NearOfficer, NewAvailability, NewOfficer, NewUser, Officer, Place, User
 from infra.client.session import Session
 from infra.client.work import Emergency, HistoryLine, NewEmergency, NewTask, Task, TaskChange
 
@@ -22,6 +23,12 @@ class Api:
     async def me(self) -> User:
         """The caller's own account."""
         return await self.session.call(people.READ_ME)
+
+    async def users(self) -> AsyncIterator[User]:
+        """Every account."""
+        async for page in self.session.every(people.LIST_USERS):
+            for user in page.items:
+                yield user
 
     async def user(self, uuid: str) -> User:
         """One account."""
@@ -49,6 +56,19 @@ class Api:
     async def create_officer(self, body: NewOfficer, *, key: str | None = None) -> Officer:
         """A new officer."""
         return await self.session.call(people.CREATE_OFFICER, body, key=key)
+
+    async def set_availability(self, uuid: str, availability: str) -> Officer:
+        """Whether an officer can be sent."""
+        body = NewAvailability(availability=availability)
+        return await self.session.call(people.SET_AVAILABILITY, body, path={"officer_id": uuid})
+
+    async def report_position(self, uuid: str, body: Place) -> None:
+        """Where the caller, this officer, is."""
+        await self.session.call(people.REPORT_POSITION, body, path={"officer_id": uuid})
+
+    async def map(self, lat: float, lon: float, *, radius_m: float) -> Map:
+        """Officers and active tasks around a point."""
+        return await self.session.call(atlas.LOOK, query={"lat": lat, "lon": lon, "radius_m": radius_m})
 
     async def tasks(
         self, *, status: str | None = None, kind: str | None = None, text: str | None = None

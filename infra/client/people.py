@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from infra.client.operation import Answer, Body, Operation
+from infra.client.operation import Answer, Body, Nothing, Operation
 
 USERS, OFFICERS = "/api/v1/users", "/api/v1/officers"
 
@@ -85,6 +85,12 @@ class OfficerPage(Answer):
     next_cursor: str | None
 
 
+class NewAvailability(Body):
+    """available, off_duty or unavailable; on_task is the system's."""
+
+    availability: str
+
+
 class NearOfficer(Officer):
     """An officer and how far away, metres."""
 
@@ -100,6 +106,7 @@ class Nearby(Answer):
 READ_ME = Operation(method="GET", path=f"{USERS}/me", answer=User)
 READ_USER = Operation(method="GET", path=f"{USERS}/{{user_id}}", answer=User)
 CREATE_USER = Operation(method="POST", path=USERS, answer=User, status=201, body=NewUser, is_once=True)
+LIST_USERS = Operation(method="GET", path=USERS, answer=UserPage, query=("limit", "cursor"))
 LIST_OFFICERS = Operation(method="GET", path=OFFICERS, answer=OfficerPage, query=("limit", "cursor"))
 READ_OFFICER = Operation(method="GET", path=f"{OFFICERS}/{{officer_id}}", answer=Officer)
 FIND_NEAREST = Operation(
@@ -107,4 +114,10 @@ FIND_NEAREST = Operation(
 )
 CREATE_OFFICER = Operation(
     method="POST", path=OFFICERS, answer=Officer, status=201, body=NewOfficer, is_once=True
+)
+SET_AVAILABILITY = Operation(
+    method="PUT", path=f"{OFFICERS}/{{officer_id}}/availability", answer=Officer, body=NewAvailability
+)
+REPORT_POSITION = Operation(
+    method="POST", path=f"{OFFICERS}/{{officer_id}}/position", answer=Nothing, status=204, body=Place
 )
