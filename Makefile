@@ -40,7 +40,7 @@ bench: setup ## what people wait for, measured beside its target (asks first)
 
 soak: setup ## every kill and loss there is, at length (KILLS=10)
 	@$(GAD) images build
-	@GAD_TEST_LONG=1 GAD_TEST_KILLS=$(or $(KILLS),10) $(PYTEST) tests/engine/stack tests/engine/conformance
+	@GAD_TEST_LONG=1 GAD_TEST_KILLS=$(or $(KILLS),10) $(PYTEST) tests/app tests/engine/stack tests/engine/conformance
 
 verify: venv ## is what runs what was declared?
 	@$(GAD) verify $(STACK)
@@ -48,5 +48,5 @@ verify: venv ## is what runs what was declared?
 status: venv ## one screen: services, slot, digests, health, URLs
 	@$(GAD) status $(STACK)
 
-demo: venv ## load a district of 10,000 officers through the API
+demo: venv ## load a district at work through the API: 10,000 officers, tasks, emergencies
 	@$(GAD) demo $(STACK)

@@ -119,7 +119,7 @@ class Session:
         if not self.client.cookies:
             return ""
         response = await self._send(REFRESH, REFRESH.path, None, {}, "")
-        if response.status_code in {401, 403, 404, 422}:
+        if response.status_code in {401, 403, 404, 409, 422}:
             return ""
         return _answer(REFRESH, response).access_token
 
