@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from app.fields import Answer, Body, Latitude, Line, Longitude, Moment, refuse
+from app.fields import Answer, Body, Latitude, Line, Longitude, Moment, Words, refuse
 from app.officer.models import Availability
 from app.officer.search import Box, Circle, Filter
 from app.page import MAX_LIMIT
@@ -41,13 +41,6 @@ InternalCode = Annotated[
 Metres = Annotated[float, Field(gt=0, le=MAX_M, allow_inf_nan=False, description="Metres.")]
 
 
-def _words(value: str) -> str:
-    # Three characters make a trigram, without which every name would be read.
-    if not any(len(word) >= 3 for word in value.split()):
-        raise refuse("search_too_short")
-    return value
-
-
 class OfficerFilter(Body):
     """The query of the list. A place is a point and a radius, or four sides; not both."""
 
@@ -58,7 +51,7 @@ class OfficerFilter(Body):
     availability: Availability | None = None
     unit: Line | None = Field(None, description="Exactly as it is written.")
     on_shift: bool | None = Field(None, description="Whether one of the officer's shifts covers this moment.")
-    q: Annotated[Line, AfterValidator(_words)] | None = Field(
+    q: Words | None = Field(
         None, description="Parts of names or of the internal code; one of them of 3 characters or more."
     )
     lat: Latitude | None = None

@@ -122,7 +122,7 @@ async def _locked(
     users: UserRepository, uuid: UUID, seen: int | None, *, for_deletion: bool = False
 ) -> tuple[User, bytes | None]:
     found = await users.lock(uuid=uuid, for_deletion=for_deletion)
-    if found is None:
+    if found is None or found[0].erased_at is not None:
         raise Problem(Code.NOT_FOUND)
     if found[0].restricted_at is not None:  # nothing about them changes until it is lifted (section 9)
         raise Problem(Code.RESTRICTED)
