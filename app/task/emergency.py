@@ -147,7 +147,13 @@ async def _create(
     notice = Event(
         type="notification",
         topics=tuple(f"user.{user}" for user in people),
-        data={"kind": "emergency", "task": task.uuid, "code": code},
+        data={
+            "notification": uuid4(),
+            "title": text("emergency.notice_title"),
+            "text": text("emergency.notice", code=code),
+            "sender": actor,
+            "task": task.uuid,
+        },
     )
     busy = (
         availability_event(each.uuid, each.user, Availability.ON_TASK, version=each.version + 1)

@@ -113,7 +113,13 @@ async def test_it_leaves_history_audit_events_and_a_notice(
             "on_task",
             2,
         )
-        assert mine[2][1] == {"kind": "emergency", "task": uuid, "code": task["code"]}
+        assert mine[2][1] == {
+            "notification": mine[2][1]["notification"],
+            "title": "Emergencia",
+            "text": f"Se te asignó {task['code']}; ya está en curso.",
+            "sender": me.user,
+            "task": uuid,
+        }
     officer = await client.get(f"{OFFICERS}/{sent[0].officer}", headers=sent[0].headers)
     assert officer.headers["etag"] == '"2"'
 
