@@ -13,6 +13,7 @@ from bodies import Token, assert_problem, person
 from stores import Stores
 
 from app.main import Process
+from app.metrics import AUTH_FAILURES, REGISTRY
 
 LOGIN = "/api/v1/auth/login"
 PASSWORD = "ocho caballos verdes"  # pragma: allowlist secret
@@ -171,3 +172,19 @@ async def test_nobody_can_prove_what_has_no_password(
     for guess in ("!", "x" * 12):
         refused = await client.post("/api/v1/auth/reauth", json={"password": guess}, headers=headers)
         assert_problem(refused, 403, "password_refused")
+
+
+def failures(reason: str) -> float:
+    found = REGISTRY.get_sample_value("gad_auth_failures_total", {"reason": reason})
+    assert found is not None, reason  # it starts at 0, so that the first is a rise
+    return found
+
+
+async def test_refusals_are_counted_by_their_reason(client: httpx.AsyncClient) -> None:
+    email = f"nadie.{uuid4().hex}@distrito.example"
+    before = {reason: failures(reason) for reason in AUTH_FAILURES}
+    for _ in range(7):
+        await try_in(client, email)
+    await client.post("/api/v1/auth/refresh", headers={"Cookie": "gad_refresh=x"})
+    risen = {reason: failures(reason) - count for reason, count in before.items() if failures(reason) > count}
+    assert risen == {"credentials": 5, "locked": 2, "refresh": 1}
