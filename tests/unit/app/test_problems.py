@@ -32,14 +32,18 @@ def test_each_rule_of_our_own_has_its_text() -> None:
         "area",
         "box",
         "control_character",
+        "end_before_start",
         "in_the_future",
         "one_audience",
         "one_of_user_or_person",
         "out_of_time",
         "password_personal",
         "password_weak",
+        "repeated",
+        "reserved_code",
         "search_too_short",
         "shift_length",
+        "title_length",
     }
     assert [kind for kind in kinds if f"invalid.{kind}" not in TEXTS] == []
 
