@@ -63,12 +63,12 @@ class Code(StrEnum):
     NOT_FOUND = "not_found", 404
     NO_OFFICER_AVAILABLE = "no_officer_available", 404
     METHOD_NOT_ALLOWED = "method_not_allowed", 405
+    EMAIL_TAKEN = "email_taken", 409
+    DNI_TAKEN = "dni_taken", 409
     REFRESH_RACED = "refresh_raced", 409
     OWN_LEVEL = "own_level", 409
     LAST_ADMINISTRATOR = "last_administrator", 409
     USER_ENGAGED = "user_engaged", 409
-    EMAIL_TAKEN = "email_taken", 409
-    DNI_TAKEN = "dni_taken", 409
     INTERNAL_CODE_TAKEN = "internal_code_taken", 409
     USER_IS_OFFICER = "user_is_officer", 409
     IDEMPOTENCY_IN_FLIGHT = "idempotency_in_flight", 409
