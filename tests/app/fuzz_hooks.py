@@ -1,41 +1,75 @@
-"""For schemathesis, which loads this file by SCHEMATHESIS_HOOKS: half of all ids are of things that exist.
+"""For schemathesis, which loads this file by SCHEMATHESIS_HOOKS: every other request is about what exists.
 
-Random ids would only ever find 404.
+Random ids would only ever find 404, random versions be stale, random places be far from everybody. The other
+half is sent as it was generated.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+from collections import defaultdict
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 from uuid import UUID
 
 import schemathesis
 
 KNOWN: dict[str, list[str]] = json.loads(os.environ["GAD_FUZZ_IDS"])
+NEAR = {"lat": -0.2, "lon": -78.5}
+BOX = ("south", "west", "north", "east")
+
+_calls: dict[str, Iterator[int]] = defaultdict(itertools.count)
 
 
-def known(name: str, value: Any) -> Any:
-    """The value, or an existing id chosen by it, so that the same run asks for the same things."""
+def is_id(value: object) -> bool:
+    """Whether it is a uuid; what is none stays wrong."""
     try:
-        number = UUID(value).int
-    except (ValueError, TypeError, AttributeError):
-        return value  # what is no id stays wrong
-    choices = KNOWN.get(name, [])
-    return choices[number // 2 % len(choices)] if choices and number % 2 else value
+        return bool(UUID(str(value)))
+    except ValueError:
+        return False
+
+
+def replace(values: object, names: dict[str, str], number: int) -> None:
+    """Put existing ids where ids are: of `names`, what each is an id of."""
+    if not isinstance(values, MutableMapping):
+        return
+    for name, noun in names.items():
+        if is_id(values.get(name)) and KNOWN.get(noun):
+            values[name] = KNOWN[noun][number // 2 % len(KNOWN[noun])]
 
 
 @schemathesis.hook
-def map_path_parameters(_context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Called with what was generated for the names in a path."""
-    return {name: known(name, value) for name, value in (path_parameters or {}).items()}
+def before_call(_context: Any, case: Any, _kwargs: dict[str, Any]) -> None:
+    """Called with each request just before it is sent."""
+    number = next(_calls[case.operation.label])
+    if number % 2:
+        return
+    own = case.operation.label == "POST /api/v1/officers/{officer_id}/position"
+    names = {name: name for name in KNOWN} | ({"officer_id": "own_officer"} if own else {})
+    replace(case.path_parameters, names, number)
+    replace(case.body, {"officer": "spare_officer", "delegate": "user_id", "user": "user_id"}, number)
+    for name in case.headers or {}:
+        if name.lower() == "if-match":
+            case.headers[name] = "*"
+    if case.operation.path == "/api/v1/map" and isinstance(case.query, MutableMapping):
+        case.query = {k: v for k, v in case.query.items() if k not in BOX} | NEAR
+    if isinstance(case.body, MutableMapping):
+        adjust(case.operation.label, case.body, number)
 
 
-@schemathesis.hook
-def map_headers(_context: Any, headers: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Random versions would only ever be stale; a wrong header stays wrong."""
-    found = dict(headers or {})
-    for name, value in found.items():
-        if name.lower() == "if-match" and isinstance(value, str) and len(value) % 2:
-            found[name] = "*"
-    return found
+def adjust(label: str, body: MutableMapping[str, Any], number: int) -> None:
+    """Values that must be unlike others', or near somebody."""
+    match label:
+        case "POST /api/v1/users" if is_text(body, "email", "dni"):
+            body |= {"email": f"azar.{number}@distrito.example", "dni": f"AZAR{number:06d}"}
+        case "POST /api/v1/tasks/emergency" if isinstance(body.get("lat"), float):
+            body |= NEAR
+        case "POST /api/v1/officers/{officer_id}/position" if is_text(body, "at"):
+            body |= {"at": "2026-03-01T12:00:00Z"}
+
+
+def is_text(body: MutableMapping[str, Any], *names: str) -> bool:
+    """Whether all of them are there and text; what is wrong stays wrong."""
+    return all(isinstance(body.get(name), str) for name in names)
