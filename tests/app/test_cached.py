@@ -26,6 +26,10 @@ class Source:
         self.go.set()
         self.began: asyncio.Queue[int] = asyncio.Queue()
 
+    async def begins(self) -> None:
+        """Until it is asked once more."""
+        await asyncio.wait_for(self.began.get(), 5)
+
     async def __call__(self) -> Mapping[str, object]:
         self.asked += 1
         mine = self.asked
@@ -137,11 +141,11 @@ async def test_a_computation_that_began_before_a_purge_is_never_served_after(
     async with replica(stores) as here, replica(stores) as there:
         source.go.clear()
         slow = asyncio.create_task(ask(here, place, source))
-        await source.began.get()
+        await source.begins()
         await there.purge("team-of-this-test")
         # The same process, while the old one still runs: a computation of its own.
         later = asyncio.create_task(ask(here, place, source))
-        await source.began.get()
+        await source.begins()
         source.go.set()
         assert await slow == (1, False)
         assert await later == (2, False)
@@ -157,7 +161,7 @@ async def test_an_old_computation_that_is_stored_late_is_not_served(
     place = entry(Kind.TEAM, "late")
     source.go.clear()
     slow = asyncio.create_task(ask(content, place, source))
-    await source.began.get()
+    await source.begins()
     await content.purge("late")
     source.go.set()
     assert await slow == (1, False)

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from bodies import HOST, Callers, assert_problem, new_caller, officer
 from conftest import settings_for
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 from stores import Stores
@@ -149,6 +149,18 @@ async def test_a_box_equals_a_search_of_every_row(
         grouped = sum(each["count"] for each in answer["clusters"] if each["kind"] == kind)
         assert len(surely) <= len(shown) + grouped <= len(perhaps)
         assert not shown or surely <= shown <= perhaps
+
+
+async def test_a_box_over_the_date_line_holds_both_its_sides(city: City) -> None:
+    moved = [UUID(uuid) for uuid in [*city.tasks][1:5]]
+    was = await city.owner.fetch("SELECT uuid, location::text AS at FROM tasks WHERE uuid = ANY($1)", moved)
+    move = "UPDATE tasks SET location = CAST($1 AS text)::geography WHERE uuid = $2"
+    for uuid, lon in zip(moved, (179.9, -179.9, 179.4, -179.4), strict=True):
+        await city.owner.execute(move, f"POINT({lon} -30)", uuid)
+    answer = await city.map(south=-30.1, west=179.5, north=-29.9, east=-179.5)
+    for row in was:
+        await city.owner.execute(move, row["at"], row["uuid"])
+    assert {each["uuid"] for each in answer["tasks"]} == {str(uuid) for uuid in moved[:2]}
 
 
 async def test_groups_are_few_near_and_complete(city: City) -> None:
@@ -357,6 +369,8 @@ boxes = st.builds(
 
 
 @given(boxes)
+@example(Box(60.0, 10.0, 62.0, 12.0))
+@example(Box(-72.0, 179.0, -70.0, -179.0))
 def test_a_box_grows_by_less_than_a_hundredth_and_lies_in_its_circle(asked: Box) -> None:
     cell = rectangle(asked)
     box = cell.box
