@@ -385,7 +385,7 @@ def test_a_box_grows_by_less_than_a_hundredth_and_lies_in_its_circle(asked: Box)
         (box.south, box.east),
         (box.north, box.west),
     ):
-        assert haversine_m((cell.lat, cell.lon), corner) <= cell.radius_m
+        assert haversine_m((cell.lat, cell.lon), corner) * 1.006 <= cell.radius_m  # as far as the sphere errs
 
 
 @given(st.lists(boxes, min_size=2, max_size=2), st.booleans())
