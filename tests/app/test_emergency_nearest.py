@@ -111,6 +111,15 @@ async def test_only_the_chosen_are_locked(crowd: Crowd) -> None:
     assert sorted(row["id"] for row in free) == sorted(nearest[3:])
 
 
+async def test_the_planner_is_told_for_this_unit_of_work_alone(crowd: Crowd) -> None:
+    told = text("SELECT current_setting('enable_bitmapscan'), current_setting('enable_sort')")
+    async with crowd.database.transaction() as session:
+        await pick(session, call(CITY))
+        assert tuple((await session.execute(told)).one()) == ("off", "off")
+    async with crowd.database.transaction() as session:
+        assert tuple((await session.execute(told)).one()) == ("on", "on")
+
+
 def walk(node: dict[str, Any]) -> list[dict[str, Any]]:
     return [node, *(found for child in node.get("Plans", ()) for found in walk(child))]
 
