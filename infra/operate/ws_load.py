@@ -49,7 +49,7 @@ class LoadClient(asyncio.Protocol):
 
     def __init__(self, tally: Tally, token: str, topics: Sequence[str]) -> None:
         self._tally = tally
-        self._token = token
+        self.token = token
         self._topics = list(topics)
         self._buffer = b""
         self._is_open = False
@@ -116,13 +116,13 @@ class LoadClient(asyncio.Protocol):
 
     def again(self) -> LoadClient:
         """The same client on its next connection."""
-        other = LoadClient(self._tally, self._token, self._topics)
+        other = LoadClient(self._tally, self.token, self._topics)
         other.last_id, other.last, other.host = self.last_id, self.last, self.host
         return other
 
     def _begin(self) -> None:
         resume = {} if self.last_id is None else {"last_id": self.last_id}
-        self.say(type="auth", token=self._token, **resume)
+        self.say(type="auth", token=self.token, **resume)
         if self._topics:
             self.say(type="subscribe", topics=self._topics)
 

@@ -29,7 +29,7 @@ def replicas(
     stores: Stores, scratch: Path, *slots: str, **changes: str
 ) -> Iterator[tuple[Process, list[Served]]]:
     """A process of each slot, and one in the test's own loop that makes people and events for them."""
-    first = environment(stores, scratch, **LIMITLESS, **changes)
+    first = environment(stores, scratch, **{**LIMITLESS, **changes})
     running: list[Any] = []
     served_now: list[Served] = []
     try:

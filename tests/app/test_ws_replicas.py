@@ -309,8 +309,8 @@ async def test_a_slot_that_leaves_sends_its_clients_away_within_10_s(stores: Sto
 
 
 async def test_a_stop_under_load_is_1012_for_all_and_exit_0_in_time(stores: Stores, tmp_path: Path) -> None:
-    """Product contract, section 14: SIGTERM."""
-    with replicas(stores, tmp_path, "blue", "green") as (process, (blue, green)):
+    """Product contract, section 14: SIGTERM; and, section 5, so many sockets a minute for a person."""
+    with replicas(stores, tmp_path, "blue", "green", GAD_RATE_WS="2") as (process, (blue, green)):
         blue.wait_ready(200)
         green.wait_ready(200)
         tally = Tally()
@@ -329,6 +329,8 @@ async def test_a_stop_under_load_is_1012_for_all_and_exit_0_in_time(stores: Stor
             await until_all_heard(tally, 20 * producer.count)
         assert tally.closed == {1012: 20}
         assert "Traceback" not in blue.log.read_text()
+        async with peer(green, clients[0].token) as third:
+            assert await third.close_code() == 4429
         for each in back:
             each.drop()
         await process.close()
