@@ -50,6 +50,7 @@ from app.stats.routes import router as stats_router
 from app.stream import Stream
 from app.task.emergency_routes import router as emergency_router
 from app.task.routes import router as task_router
+from app.task.turns import Turns
 from app.user.routes import router as user_router
 from app.user.vault import Vault
 from app.ws.routes import router as socket_router
@@ -145,6 +146,7 @@ def build(settings: Settings) -> Process:
     api.state.content = ContentCache(cache)
     api.state.verifier = Verifier(database)
     api.state.health = health
+    api.state.turns = Turns()
     api.state.vault = Vault(
         kek=settings.kek.get_secret_value(), hmac_key=settings.hmac_key.get_secret_value()
     )

@@ -16,6 +16,7 @@ from app.policy import API, Authorized, GuardedRoute
 from app.stats.invalidation import task_changed
 from app.task import emergency
 from app.task.emergency_schemas import EmergencyCreate, EmergencyRead
+from app.task.turns import Turns
 
 router = APIRouter(prefix=f"{API}/tasks", tags=["tasks"], route_class=GuardedRoute)
 
@@ -40,6 +41,8 @@ async def create(
     404: nobody in range. 409: others took everybody in range at this moment. Supervisors are alerted.
     """
     zone = ZoneInfo(request.app.state.settings.tz)
-    raised = await emergency.raise_emergency(database, once, body, caller, zone=zone)
+    turns: Turns = request.app.state.turns
+    async with turns.turn():
+        raised = await emergency.raise_emergency(database, once, body, caller, zone=zone)
     await task_changed(content, users=raised.people)
     return raised.response
