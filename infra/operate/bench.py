@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.errors import Exit, GadError
 from infra.image_lock import read_lock
-from infra.operate import bench_cpu, bench_http, bench_load, bench_query, bench_rebuild
+from infra.operate import bench_cpu, bench_http, bench_load, bench_query, bench_rebuild, bench_ws
 from infra.operate.bench_figure import Figure
 from infra.operate.certificate import authority_file
 from infra.operate.images.progress import Reporter
@@ -68,6 +68,8 @@ def _served(pulumi: Pulumi, outputs: StackOutputs, reporter: Reporter) -> list[F
     figures += bench_cpu.measure(outputs, authority, account)
     reporter.say(f"measuring {bench_load.PER_SECOND} mixed requests a second for {bench_load.SECONDS:.0f} s")
     figures += bench_load.measure(outputs.url, authority, account)
+    reporter.say(f"measuring live events to {bench_ws.CLIENTS:,} sockets")
+    figures += bench_ws.measure(outputs.url, authority, account)
     return figures
 
 
