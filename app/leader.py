@@ -110,9 +110,10 @@ class Leader:
     async def _do(self, duty: Duty, connection: Connection) -> None:
         try:
             await duty.run(connection)
-        except PROBE_ERRORS:
+        except PROBE_ERRORS as error:
             if connection.is_closed():
                 raise  # another connection, perhaps another leader
-            log.exception("duty failed", extra={"fields": {"duty": duty.name}})
+            # The database is going or busy, which is no bug; the duty comes again.
+            log.warning("duty put off", extra={"fields": {"duty": duty.name, "kind": type(error).__name__}})
         except Exception:
             log.exception("duty failed", extra={"fields": {"duty": duty.name}})
