@@ -90,7 +90,7 @@ def test_a_new_image_replaces_the_idle_slot_and_turns_the_route(
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("redis.memory_mib", 160, {"redis-server"}),
+        ("redis.memory_mib", 288, {"redis-server"}),
         ("postgres.pids", 300, {"postgres-server-pids"}),
         ("proxy.hsts", True, {"proxy-config-write", "proxy-server", "proxy-server-pids"}),
     ],
