@@ -9,12 +9,11 @@ import sys
 
 from pydantic import SecretStr, ValidationError
 
-from app import logs
 from app.audit.models import Channel
 from app.auth.passwords import hash_password
-from app.db import Database
-from app.errors import Code, Problem, StartError, Unavailable
-from app.settings import PoolSize, Settings, load
+from app.command import one_connection, run
+from app.errors import Code, Problem, StartError
+from app.settings import Settings
 from app.user import repository
 from app.user.models import Level
 from app.user.repository import UserRepository
@@ -61,26 +60,18 @@ def checked(email: str, first_name: str, last_name: str, password: str) -> NewUs
 
 async def create(settings: Settings, new: NewUser) -> str:
     """Create the account unless its e-mail exists. Raises StartError, Unavailable."""
-    database = Database(
-        settings.database_url.get_secret_value(),
-        pool=PoolSize(1, 0),
-        wait_s=settings.db_pool_s,
-        statement_ms=settings.db_statement_ms,
-        name="gad-admin",
-    )
     vault = Vault(kek=settings.kek.get_secret_value(), hmac_key=settings.hmac_key.get_secret_value())
-    try:
-        known = await repository.credentials(database, new.email)
-        if known is not None:
-            return _already(new.email, known["level"])
-        async with database.transaction() as session:
-            await create_user(UserRepository(session), vault, new, channel=Channel.CLI)
-    except Problem as problem:
-        if problem.code is Code.EMAIL_TAKEN:  # somebody was quicker
-            return _already(new.email, None)
-        raise
-    finally:
-        await database.close()
+    async with one_connection(settings, "gad-admin") as database:
+        try:
+            known = await repository.credentials(database, new.email)
+            if known is not None:
+                return _already(new.email, known["level"])
+            async with database.transaction() as session:
+                await create_user(UserRepository(session), vault, new, channel=Channel.CLI)
+        except Problem as problem:
+            if problem.code is Code.EMAIL_TAKEN:  # somebody was quicker
+                return _already(new.email, None)
+            raise
     return f"created administrator {new.email}"
 
 
@@ -101,18 +92,13 @@ def main(arguments: list[str]) -> int:
     for name in ("--email", "--first-name", "--last-name"):
         parser_create.add_argument(name, required=True)
     given = parser.parse_args(arguments)
-    try:
-        settings = load(Settings)
-        logs.configure("ERROR")
+
+    def work(settings: Settings) -> int:
         new = checked(given.email, given.first_name, given.last_name, read_password())
         print(asyncio.run(create(settings, new)))
-    except StartError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except Unavailable:
-        print("error: PostgreSQL does not answer\nremedy: start it, then try again", file=sys.stderr)
-        return 1
-    return 0
+        return 0
+
+    return run(work)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,25 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
+from enum import Enum
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import asyncpg
 from fastapi import Depends
-from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, MetaData, Table, event, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    event,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.exc import DBAPIError, DisconnectionError, EmulatedDBAPIException, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -65,6 +78,11 @@ class Entity(Row):
     )
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     version: Mapped[int] = mapped_column(Integer, server_default=text("1"), default=1)
+
+
+def one_of(column: str, values: type[Enum]) -> CheckConstraint:
+    """CHECK that the column holds a value of the enum; its name follows from the column's."""
+    return CheckConstraint(f"{column} IN ({', '.join(repr(each.value) for each in values)})", name=column)
 
 
 schema_info = Table(

@@ -29,6 +29,11 @@ KEPT = timedelta(hours=24)  # product contract, section 2
 _HEADERS = ("location", "etag")
 
 
+def kept_headers(response: Response) -> dict[str, str]:
+    """Those of an answer that are given again with it."""
+    return {name: response.headers[name] for name in _HEADERS if name in response.headers}
+
+
 class IdempotencyKey(Row):
     """An answer that was given, under the key its caller chose."""
 
@@ -88,7 +93,7 @@ class Once:
         """Keep what is about to be answered, in the same unit of work."""
         if self.key is None:
             return
-        headers = {name: response.headers[name] for name in _HEADERS if name in response.headers}
+        headers = kept_headers(response)
         body = bytes(response.body).decode()
         await session.execute(
             insert(IdempotencyKey).values(

@@ -159,6 +159,7 @@ def build(settings: Settings) -> Process:
     api.state.sessions = Sessions(api.state.tokens, database)
     api.state.revocations = Revocations(
         settings.redis_url.get_secret_value(),
+        cache,
         api.state.sessions,
         timeout_ms=settings.redis_ms,
         name=f"{name}-revocations",

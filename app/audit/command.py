@@ -9,14 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
-import sys
 from typing import Any
 
-from app import logs
 from app.audit.service import verify
-from app.db import Database
-from app.errors import StartError, Unavailable
-from app.settings import PoolSize, Settings, load
+from app.command import one_connection, run
+from app.settings import Settings
 
 DIFFERENT = 3  # exit code, as in every command of the project
 
@@ -31,17 +28,8 @@ def anchor(text: str) -> tuple[int, bytes]:
 
 async def check(settings: Settings, noted: tuple[int, bytes] | None) -> dict[str, Any]:
     """The verdict. Raises Unavailable."""
-    database = Database(
-        settings.database_url.get_secret_value(),
-        pool=PoolSize(1, 0),
-        wait_s=settings.db_pool_s,
-        statement_ms=settings.db_statement_ms,
-        name="gad-audit",
-    )
-    try:
+    async with one_connection(settings, "gad-audit") as database:
         return await verify(database, anchor=noted)
-    finally:
-        await database.close()
 
 
 def sentences(verdict: dict[str, Any]) -> list[str]:
@@ -69,15 +57,10 @@ def main(arguments: list[str]) -> int:
         "--anchor", type=anchor, metavar="SEQ:HASH", help="a head printed before, which must still be there"
     )
     given = parser.parse_args(arguments)
-    try:
-        settings = load(Settings)
-        logs.configure("ERROR")
+
+    def work(settings: Settings) -> int:
         verdict = asyncio.run(check(settings, given.anchor))
-    except StartError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except Unavailable:
-        print("error: PostgreSQL does not answer\nremedy: start it, then try again", file=sys.stderr)
-        return 1
-    print("\n".join(sentences(verdict)))
-    return 0 if verdict["ok"] else DIFFERENT
+        print("\n".join(sentences(verdict)))
+        return 0 if verdict["ok"] else DIFFERENT
+
+    return run(work)

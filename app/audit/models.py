@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, DateTime, ForeignKey, Index, Text, func, text
+from sqlalchemy import BigInteger, Boolean, DateTime, ForeignKey, Index, Text, func, text
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Row
+from app.db import Row, one_of
 
 
 class Severity(StrEnum):
@@ -33,17 +33,13 @@ class Channel(StrEnum):
     SYSTEM = "system"
 
 
-def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({', '.join(repr(each.value) for each in values)})", name=column)
-
-
 class AuditEvent(Row):
     """One event. A trigger refuses every change but the seal and the payload's expiry."""
 
     __tablename__ = "audit_events"
     __table_args__ = (
-        _one_of("severity", Severity),
-        _one_of("channel", Channel),
+        one_of("severity", Severity),
+        one_of("channel", Channel),
         Index("audit_events_at_idx", "at"),
         Index("audit_events_actor_id_idx", "actor_id"),
         Index("audit_events_type_idx", "type"),

@@ -12,12 +12,10 @@ import orjson
 from fastapi import Depends
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from starlette.requests import Request
 
 from app.auth.sessions import Revoked, Sessions
-from app.cache import CACHE_ERRORS
+from app.cache import CACHE_ERRORS, Cache
 
 CHANNEL = "gad:revoked"
 RETRY_S = 1.0  # chosen: the row decides meanwhile
@@ -28,19 +26,14 @@ log = logging.getLogger("gad.revocation")
 
 
 class Revocations:
-    """Publishes what this process revokes, and listens to what all do."""
+    """Publishes what this process revokes over `cache`; listens to what all do on a connection of its own."""
 
-    def __init__(self, url: str, sessions: Sessions, *, timeout_ms: int, name: str) -> None:
-        timeout_s = timeout_ms / 1000
+    def __init__(self, url: str, cache: Cache, sessions: Sessions, *, timeout_ms: int, name: str) -> None:
         self._sessions = sessions
-        self._speaker: Redis = Redis.from_url(
-            url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            client_name=name,
-            retry=Retry(NoBackoff(), 1),  # one: a connection that Redis closed while idle
+        self._cache = cache
+        self._listener: Redis = Redis.from_url(
+            url, socket_connect_timeout=timeout_ms / 1000, client_name=name
         )
-        self._listener: Redis = Redis.from_url(url, socket_connect_timeout=timeout_s, client_name=name)
         self.listens = asyncio.Event()
         """Set while Redis tells this process."""
 
@@ -50,7 +43,7 @@ class Revocations:
             self._sessions.drop(revoked)
         with suppress(*CACHE_ERRORS):
             for revoked in ended:
-                await self._speaker.publish(CHANNEL, encode(revoked))
+                await self._cache.redis.publish(CHANNEL, encode(revoked))
 
     async def run(self) -> None:
         """Listen for ever; cancel to stop."""
@@ -83,8 +76,7 @@ class Revocations:
                 self._sessions.drop(revoked)
 
     async def close(self) -> None:
-        """Close both connections."""
-        await self._speaker.aclose()
+        """Close the listening connection."""
         await self._listener.aclose()
 
 

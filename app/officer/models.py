@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index,
 from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Entity
+from app.db import Entity, one_of
 
 
 class Availability(StrEnum):
@@ -29,9 +29,7 @@ class Officer(Entity):
 
     __tablename__ = "officers"
     __table_args__ = (
-        CheckConstraint(
-            f"availability IN ({', '.join(repr(each.value) for each in Availability)})", name="availability"
-        ),
+        one_of("availability", Availability),
         CheckConstraint("(last_position IS NULL) = (position_at IS NULL)", name="position"),
         Index("officers_user_id_key", "user_id", unique=True, postgresql_where=text("deleted_at IS NULL")),
         Index(

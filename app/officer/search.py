@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from app.db import Database, Read
 from app.officer.repository import COLUMNS, FROM, LISTED, POINT
+from app.words import parameters
 
 # A shift that covers now; `o` is the officer.
 ON_SHIFT = (
@@ -108,21 +109,13 @@ def _values(wanted: Filter, after: UUID | None) -> dict[str, Any]:
     values: dict[str, Any] = {"after": after, "availability": wanted.availability, "unit": wanted.unit}
     if wanted.on_shift is not None:
         values["on_shift" if wanted.on_shift else "off_shift"] = True
-    if wanted.words:
-        patterns = [_pattern(word) for word in wanted.words]
-        values |= {"q": True, "words": patterns, "longest": max(patterns, key=len)}
+    values |= parameters(wanted.words)
     match wanted.area:
         case Circle():
             values |= {"circle": True, **vars(wanted.area)}
         case Box():
             values |= {"box": True, **vars(wanted.area), **vars(wanted.area.around())}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _pattern(word: str) -> str:
-    for special in ("\\", "%", "_"):
-        word = word.replace(special, f"\\{special}")
-    return f"%{word}%"
 
 
 def _distance_m(lat1: float, lat2: float, lon: float) -> float:

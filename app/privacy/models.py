@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, DateTime, ForeignKey, Index, Text, func
+from sqlalchemy import BigInteger, Boolean, DateTime, ForeignKey, Index, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Row
+from app.db import Row, one_of
 
 
 class Purpose(StrEnum):
@@ -23,7 +23,7 @@ class Consent(Row):
 
     __tablename__ = "consents"
     __table_args__ = (
-        CheckConstraint(f"purpose IN ({', '.join(repr(each.value) for each in Purpose)})", name="purpose"),
+        one_of("purpose", Purpose),
         Index("consents_user_id_purpose_at_idx", "user_id", "purpose", "at"),
     )
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, TSTZRANGE, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Entity, Row
+from app.db import Entity, Row, one_of
 
 
 class Status(StrEnum):
@@ -76,10 +76,6 @@ class Priority(StrEnum):
         return list(cls)[number - 1]
 
 
-def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({', '.join(repr(each.value) for each in values)})", name=column)
-
-
 class Task(Entity):
     """Work for officers. `paused_at` is known exactly while it is paused."""
 
@@ -87,8 +83,8 @@ class Task(Entity):
     __table_args__ = (
         CheckConstraint("code ~ '^[A-Z0-9][A-Z0-9-]{2,19}$'", name="code"),
         CheckConstraint("char_length(title) BETWEEN 10 AND 100", name="title"),
-        _one_of("type", TaskType),
-        _one_of("status", Status),
+        one_of("type", TaskType),
+        one_of("status", Status),
         CheckConstraint("priority IN (1, 2, 3, 4, 5)", name="priority"),
         CheckConstraint("planned_end > planned_start", name="planned"),
         CheckConstraint(

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from app.db import Database, Read
 from app.task.models import Priority, Status, TaskType
 from app.task.repository import COLUMNS, JOINS
+from app.words import contains
 
 _USER = "(SELECT id FROM users WHERE uuid = CAST(:{} AS uuid))"
 # Sets of tasks that an index finds at once. Materialized: else the planner, who cannot know how few they are,
@@ -103,10 +104,3 @@ def statement(filters: frozenset[str]) -> Read:
             " ORDER BY t.created_at DESC, t.id DESC"
         )
     )
-
-
-def contains(words: str) -> str:
-    """The pattern of texts with `words` in them."""
-    for special in ("\\", "%", "_"):
-        words = words.replace(special, f"\\{special}")
-    return f"%{words}%"

@@ -83,7 +83,7 @@ def decide(status: Status, action: Action, *, officers: int) -> Move | Code:
 
 def not_before(moments: Moments, at: datetime) -> datetime:
     """`at`, unless a replica whose clock is ahead has already written a later moment: then that one."""
-    return max(at, *(known for known in (moments.actual_start, moments.paused_at) if known is not None), at)
+    return max(known for known in (at, moments.actual_start, moments.paused_at) if known is not None)
 
 
 def after(moments: Moments, move: Move, at: datetime) -> Moments:

@@ -8,7 +8,6 @@ from enum import IntEnum
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    CheckConstraint,
     DateTime,
     ForeignKey,
     Index,
@@ -20,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import BYTEA, CITEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Entity, Row
+from app.db import Entity, Row, one_of
 
 
 class Level(IntEnum):
@@ -39,7 +38,7 @@ class User(Entity):
 
     __tablename__ = "users"
     __table_args__ = (
-        CheckConstraint(f"level IN ({', '.join(str(each.value) for each in Level)})", name="level"),
+        one_of("level", Level),
         Index("users_email_key", "email", unique=True, postgresql_where=text("deleted_at IS NULL")),
         Index("users_dni_hmac_key", "dni_hmac", unique=True, postgresql_where=text("deleted_at IS NULL")),
         Index(

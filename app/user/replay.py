@@ -12,6 +12,7 @@ import orjson
 from starlette.responses import Response
 
 from app.errors import Code, Problem
+from app.idempotency import kept_headers
 from app.user.repository import UserRepository
 from app.user.vault import Vault
 
@@ -24,7 +25,7 @@ async def seal(users: UserRepository, vault: Vault, uuid: UUID, response: Respon
     assert wrapped_dek is not None  # noqa: S101 - the person was made in this unit of work
     sealed = vault.subject(uuid, wrapped_dek).seal(_FIELD, bytes(response.body).decode())
     body = orjson.dumps({"user": str(uuid), "sealed": base64.b64encode(sealed).decode()})
-    return Response(body, response.status_code, headers=_kept(response))
+    return Response(body, response.status_code, headers=kept_headers(response))
 
 
 async def open_sealed(users: UserRepository, vault: Vault, stored: Response) -> Response:
@@ -35,8 +36,4 @@ async def open_sealed(users: UserRepository, vault: Vault, stored: Response) -> 
     if wrapped_dek is None:
         raise Problem(Code.NOT_FOUND)
     body = vault.subject(uuid, wrapped_dek).open(_FIELD, base64.b64decode(found["sealed"]))
-    return Response(body, stored.status_code, headers=_kept(stored), media_type="application/json")
-
-
-def _kept(response: Response) -> dict[str, str]:
-    return {name: response.headers[name] for name in ("location", "etag") if name in response.headers}
+    return Response(body, stored.status_code, headers=kept_headers(stored), media_type="application/json")

@@ -12,6 +12,7 @@ import asyncpg
 from sqlalchemy import text
 
 from app.db import Database, Read
+from app.words import parameters
 
 _COLUMNS = (
     "u.uuid, u.email, u.first_name, u.last_name, u.level, u.verified, u.created_at, u.updated_at, u.version"
@@ -54,13 +55,5 @@ def statement(filters: frozenset[str]) -> Read:
 
 def _values(wanted: Filter, after: UUID | None) -> dict[str, Any]:
     values: dict[str, Any] = {"after": after, "level": wanted.level}
-    if wanted.words:
-        patterns = [_pattern(word) for word in wanted.words]
-        values |= {"q": True, "words": patterns, "longest": max(patterns, key=len)}
+    values |= parameters(wanted.words)
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _pattern(word: str) -> str:
-    for special in ("\\", "%", "_"):
-        word = word.replace(special, f"\\{special}")
-    return f"%{word}%"

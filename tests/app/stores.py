@@ -110,6 +110,15 @@ class Stores:
         return False
 
 
+async def rows(stores: Stores, sql: str, *values: object, database: str = "gad") -> list[asyncpg.Record]:
+    """As the application sees them."""
+    connection = await asyncpg.connect(stores.dsn("gad_app", database))
+    try:
+        return await connection.fetch(sql, *values)
+    finally:
+        await connection.close()
+
+
 OWNER = "gad.test-app-pid"
 
 

@@ -6,11 +6,10 @@ import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import httpx
 import pytest
 from bodies import Token, assert_problem, person
-from stores import Stores
+from stores import Stores, rows
 
 from app.main import Process
 from app.metrics import AUTH_FAILURES, REGISTRY
@@ -18,14 +17,6 @@ from app.metrics import AUTH_FAILURES, REGISTRY
 LOGIN = "/api/v1/auth/login"
 PASSWORD = "ocho caballos verdes"  # pragma: allowlist secret
 WRONG = "canary-4711-wrong"  # pragma: allowlist secret
-
-
-async def rows(stores: Stores, sql: str, *values: object) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(stores.dsn())
-    try:
-        return await connection.fetch(sql, *values)
-    finally:
-        await connection.close()
 
 
 async def account(client: httpx.AsyncClient, token: Token, **changes: object) -> dict[str, Any]:

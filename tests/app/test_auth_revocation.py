@@ -125,13 +125,20 @@ async def test_another_replica_refuses_at_once(
     assert len(told) == 1
 
 
+@asynccontextmanager
+async def without_redis(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Another replica, whose Redis is nowhere."""
+    nowhere = f"redis://gad:x@127.0.0.1:{free_port()}/0"  # pragma: allowlist secret
+    replica = build(Settings(**replica_settings(settings, slot="green", redis_url=nowhere)))
+    async with running(replica, listens=False) as deaf:
+        yield deaf
+
+
 async def test_without_redis_another_replica_refuses_within_five_seconds(
     client: httpx.AsyncClient, settings: Settings, caller: Callers
 ) -> None:
     person = await caller(1)
-    nowhere = f"redis://gad:x@127.0.0.1:{free_port()}/0"  # pragma: allowlist secret
-    replica = build(Settings(**replica_settings(settings, slot="green", redis_url=nowhere)))
-    async with running(replica, listens=False) as deaf:
+    async with without_redis(settings) as deaf:
         assert (await deaf.get(ME, headers=person.headers)).status_code == 200
         assert (await client.post("/api/v1/auth/logout", headers=person.headers)).status_code == 204
         took = await refused_after(deaf, person.headers, within_s=CACHED_S)
@@ -142,9 +149,7 @@ async def test_who_has_no_redis_still_ends_sessions(
     client: httpx.AsyncClient, settings: Settings, caller: Callers
 ) -> None:
     person = await caller(1)
-    nowhere = f"redis://gad:x@127.0.0.1:{free_port()}/0"  # pragma: allowlist secret
-    replica = build(Settings(**replica_settings(settings, slot="green", redis_url=nowhere)))
-    async with running(replica, listens=False) as deaf:
+    async with without_redis(settings) as deaf:
         assert (await client.get(ME, headers=person.headers)).status_code == 200
         assert (await deaf.post("/api/v1/auth/logout", headers=person.headers)).status_code == 204
         assert_problem(await deaf.get(ME, headers=person.headers), 401, "session_ended")
@@ -156,7 +161,7 @@ async def test_a_lost_connection_is_made_again_and_what_was_missed_is_read(
 ) -> None:
     person = await caller(1)
     replica = build(Settings(**replica_settings(settings, slot="green")))
-    redis = replica.revocations._speaker
+    redis = replica.cache.redis
     async with running(replica, listens=True) as other:
         assert (await other.get(ME, headers=person.headers)).status_code == 200
         await redis.publish(CHANNEL, b"not one of ours")

@@ -9,12 +9,11 @@ from http.cookies import SimpleCookie
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import httpx
 import jwt
 import pytest
 from bodies import ORIGIN, Token, assert_problem, person
-from stores import Stores
+from stores import Stores, rows
 
 from app.logs import JsonFormatter
 from app.main import Process
@@ -45,14 +44,6 @@ UNVERIFIED: Any = {"verify_signature": False}
 
 def cookie_of(response: httpx.Response) -> str:
     return SimpleCookie(response.headers["set-cookie"])["gad_refresh"].value
-
-
-async def rows(stores: Stores, sql: str, *values: object) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(stores.dsn())
-    try:
-        return await connection.fetch(sql, *values)
-    finally:
-        await connection.close()
 
 
 async def post(client: httpx.AsyncClient, path: str, body: object = None, **headers: str) -> httpx.Response:

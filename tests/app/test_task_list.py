@@ -26,6 +26,7 @@ from app.task import search
 from app.task.models import Priority, Status, TaskType
 from app.task.schemas import TaskPage
 from app.task.search import Filter
+from app.words import contains
 
 
 async def codes(client: httpx.AsyncClient, headers: dict[str, str], **params: Any) -> list[str]:
@@ -307,7 +308,7 @@ async def test_the_plan_reads_few_rows_by_index(
         "caller": archive.users[7],
         "officer": archive.officers[7],
         "status": ["programmed"],
-        "q": search.contains("quitumbe"),
+        "q": contains("quitumbe"),
         "after": archive.rows[5000]["uuid"],
         "after_at": archive.rows[5000]["created_at"],
         "rows": 51,

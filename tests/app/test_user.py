@@ -5,23 +5,14 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID, uuid4
 
-import asyncpg
 import httpx
 import pytest
 from bodies import Token, assert_problem, person
-from stores import Stores
+from stores import Stores, rows
 
 from app.user.schemas import UserRead
 
 USERS = "/api/v1/users"
-
-
-async def rows(stores: Stores, sql: str, *values: object) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(stores.dsn())
-    try:
-        return await connection.fetch(sql, *values)
-    finally:
-        await connection.close()
 
 
 async def test_a_new_person_is_read_back_by_level_3_and_by_themselves(

@@ -7,12 +7,11 @@ import json
 from collections.abc import AsyncIterator, Callable
 from uuid import UUID, uuid4
 
-import asyncpg
 import httpx
 import pytest
 from bodies import HOST, Callers, Token, assert_problem, new_caller, person
 from conftest import settings_for
-from stores import Stores
+from stores import Stores, rows
 
 from app.main import Process, build
 
@@ -27,14 +26,6 @@ ASSIGN = """
     INSERT INTO task_assignments (task_id, officer_id, period)
     SELECT $1, o.id, tstzrange(now(), now() + interval '1 hour') FROM officers o WHERE o.uuid = $2
 """
-
-
-async def rows(stores: Stores, sql: str, *values: object, database: str = "gad") -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(stores.dsn("gad_app", database))
-    try:
-        return await connection.fetch(sql, *values)
-    finally:
-        await connection.close()
 
 
 async def patch(

@@ -13,21 +13,13 @@ import asyncpg
 import httpx
 import pytest
 from bodies import Callers, Token, assert_problem, person
-from stores import Stores
+from stores import Stores, rows
 
 from app.user.schemas import UserPage
 from app.user.search import statement
 
 USERS = "/api/v1/users"
 PASSWORD = "ocho caballos verdes"  # pragma: allowlist secret
-
-
-async def rows(stores: Stores, sql: str, *values: object) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(stores.dsn())
-    try:
-        return await connection.fetch(sql, *values)
-    finally:
-        await connection.close()
 
 
 async def make(client: httpx.AsyncClient, token: Token, **changes: object) -> dict[str, Any]:
