@@ -104,7 +104,7 @@ async def test_fifty_writers_and_two_sealers_make_one_chain(trail: Database) -> 
         await asyncio.gather(*map(writer, range(1, 50)))
         async with connected(trail) as connection:
             while await connection.fetchval("SELECT count(seq) FROM audit_events") < 100:
-                await asyncio.sleep(0.01)
+                await seal(connection, batch=20)
     await writer(0, first=1)
     async with connected(trail) as connection:
         meanwhile = await connection.fetchval("SELECT count(seq) FROM audit_events")
