@@ -208,7 +208,8 @@ REPEATED = "r4-" + strong()
         ),
         ({"GAD_ALLOWED_ORIGINS": "*"}, "GAD_ALLOWED_ORIGINS must not be *"),
     ],
-    ids=lambda value: str(value)[:40],
+    # The changes hold made-up secrets that differ with each run: the fact alone names the case.
+    ids=lambda value: "" if isinstance(value, dict) else str(value)[:40],
 )
 def test_weak_secrets_do_not_start_where_people_are_served(
     told: Any, env: str, changes: dict[str, str], fact: str

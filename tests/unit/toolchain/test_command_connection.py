@@ -60,7 +60,9 @@ def test_a_locked_key_says_that_its_password_is_missing() -> None:
         parse_private_key(ed25519("open sesame")[0], None)
 
 
-@pytest.mark.parametrize("text", ["", "garbage", ed25519()[0][:120], ed25519()[1]])
+@pytest.mark.parametrize(
+    "text", ["", "garbage", ed25519()[0][:120], ed25519()[1]], ids=["empty", "words", "cut", "public"]
+)
 def test_what_is_no_private_key_is_refused_without_repeating_it(text: str) -> None:
     with pytest.raises(GadError, match="ssh: no key found") as refused:
         parse_private_key(text, None)
