@@ -12,12 +12,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import BigInteger, DateTime, Index, Text, func, insert, text
+from sqlalchemy import BigInteger, DateTime, Index, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Row
+from app.db import Read, Row, run
 
 CHANNEL = "gad_outbox"  # of PostgreSQL's NOTIFY: a committed event is published at once
 
@@ -39,6 +39,21 @@ class OutboxEvent(Row):
     published_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
+# All of them in one statement, in their order, and the notice that the commit will give.
+_INSERT = Read(
+    text(f"""
+        WITH written AS (
+            INSERT INTO event_outbox (uuid, topics, envelope)
+            SELECT e.uuid, e.topics, e.envelope
+            FROM ROWS FROM (jsonb_to_recordset(CAST(:events AS jsonb))
+                AS (uuid uuid, topics text[], envelope jsonb)) WITH ORDINALITY AS e
+            ORDER BY e.ordinality
+        )
+        SELECT pg_notify('{CHANNEL}', '')
+    """)  # noqa: S608 - our own constant
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """`type` as in the product contract, section 6; `data` holds uuids, codes and values, no names."""
@@ -52,18 +67,13 @@ async def emit(session: AsyncSession, *events: Event) -> None:
     """Commit them together with the caller's change; whoever publishes is woken by the commit."""
     if not events:
         return
-    now = datetime.now(UTC)
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     rows = [
         {
             "uuid": uuid4(),
-            "topics": list(event.topics),
-            "envelope": {
-                "type": event.type,
-                "data": orjson.loads(orjson.dumps(event.data, default=str, option=orjson.OPT_UTC_Z)),
-                "ts": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            },
+            "topics": event.topics,
+            "envelope": {"type": event.type, "data": event.data, "ts": at},
         }
         for event in events
     ]
-    await session.execute(insert(OutboxEvent), rows)
-    await session.execute(text(f"NOTIFY {CHANNEL}"))
+    await run(session, _INSERT, events=orjson.dumps(rows, default=str, option=orjson.OPT_UTC_Z).decode())

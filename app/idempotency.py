@@ -11,18 +11,18 @@ from hashlib import sha256
 from typing import Annotated, Any
 from uuid import UUID
 
+import orjson
 from fastapi import Depends, Header
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Text, func, insert, select, text
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Text, func, text
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.db import Row
+from app.db import Read, Row, run
 from app.errors import Code, Problem
 from app.policy import Authorized
-from app.user.models import User
 from app.user.vault import Vault
 
 KEPT = timedelta(hours=24)  # product contract, section 2
@@ -48,6 +48,24 @@ class IdempotencyKey(Row):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
+_FIND = Read(
+    text("""
+        SELECT k.body_sha256, CAST(k.response AS text) AS response
+        FROM idempotency_keys k JOIN users u ON u.id = k.user_id
+        WHERE u.uuid = CAST(:user AS uuid) AND k.route = CAST(:route AS text) AND k.key = CAST(:key AS text)
+    """)
+)
+_LOCK = Read(text("SELECT pg_try_advisory_xact_lock(hashtextextended(CAST(:lock AS text), 0)) AS is_free"))
+_INSERT = Read(
+    text("""
+        INSERT INTO idempotency_keys (user_id, route, key, body_sha256, response)
+        SELECT id, CAST(:route AS text), CAST(:key AS text), CAST(:body_sha256 AS bytea),
+            CAST(:response AS jsonb)
+        FROM users WHERE uuid = CAST(:user AS uuid)
+    """)
+)
+
+
 @dataclass(frozen=True)
 class Once:
     """One request's key; without a key nothing is looked up and nothing stored."""
@@ -66,25 +84,15 @@ class Once:
         if self.key is None:
             return None
         lock = f"{self.user}/{self.route}/{self.key}"
-        free = await session.scalar(
-            text("SELECT pg_try_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": lock}
-        )
-        if not free:
+        # Two statements: the second sees what was committed before the lock was free.
+        if not (await run(session, _LOCK, lock=lock))[0]["is_free"]:
             raise Problem(Code.IDEMPOTENCY_IN_FLIGHT)
-        row = (
-            await session.execute(
-                select(IdempotencyKey.body_sha256, IdempotencyKey.response).where(
-                    IdempotencyKey.user_id == self._user_id(),
-                    IdempotencyKey.route == self.route,
-                    IdempotencyKey.key == self.key,
-                )
-            )
-        ).one_or_none()
-        if row is None:
+        found = await run(session, _FIND, user=self.user, route=self.route, key=self.key)
+        if not found:
             return None
-        if row.body_sha256 != self.body_sha256:
+        if found[0]["body_sha256"] != self.body_sha256:
             raise Problem(Code.IDEMPOTENCY_MISMATCH)
-        stored = row.response
+        stored = orjson.loads(found[0]["response"])
         return Response(
             stored["body"], stored["status"], headers=stored["headers"], media_type="application/json"
         )
@@ -95,18 +103,16 @@ class Once:
             return
         headers = kept_headers(response)
         body = bytes(response.body).decode()
-        await session.execute(
-            insert(IdempotencyKey).values(
-                user_id=self._user_id(),
-                route=self.route,
-                key=self.key,
-                body_sha256=self.body_sha256,
-                response={"status": response.status_code, "headers": headers, "body": body},
-            )
+        kept = {"status": response.status_code, "headers": headers, "body": body}
+        await run(
+            session,
+            _INSERT,
+            user=self.user,
+            route=self.route,
+            key=self.key,
+            body_sha256=self.body_sha256,
+            response=orjson.dumps(kept).decode(),
         )
-
-    def _user_id(self) -> Any:
-        return select(User.id).where(User.uuid == self.user).scalar_subquery()
 
 
 async def _once(

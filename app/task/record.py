@@ -13,16 +13,16 @@ from enum import StrEnum
 from uuid import UUID
 
 import orjson
-from sqlalchemy import insert, select
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.models import Severity
 from app.audit.recorder import Audit, record
+from app.db import Read, run
 from app.events import Event, emit
 from app.officer.models import Availability
 from app.task.codes import is_emergency
-from app.task.models import Status, Task, TaskHistory
-from app.user.models import User
+from app.task.models import Status, Task
 
 
 class Kind(StrEnum):
@@ -79,6 +79,16 @@ _SEVERITY = {
     Kind.EMERGENCY: Severity.HIGH,
 }
 
+_INSERT = Read(
+    text("""
+        INSERT INTO task_history (task_id, at, actor_id, event, from_status, to_status, reason, changes)
+        VALUES (CAST(:task AS bigint), CAST(:at AS timestamptz),
+            (SELECT id FROM users WHERE uuid = CAST(:actor AS uuid)), CAST(:event AS text),
+            CAST(:from_status AS text), CAST(:to_status AS text), CAST(:reason AS text),
+            CAST(:changes AS jsonb))
+    """)
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
@@ -101,17 +111,17 @@ class Change:
 async def write(session: AsyncSession, change: Change, *more: Event) -> None:
     """Write the three, and `more` events behind. Does not commit. Raises what the database raises."""
     task = change.task
-    await session.execute(
-        insert(TaskHistory).values(
-            task_id=task.id,
-            at=change.at,
-            actor_id=select(User.id).where(User.uuid == change.actor).scalar_subquery(),
-            event=change.kind.value,
-            from_status=change.from_status.value if change.from_status is not None else None,
-            to_status=task.status,
-            reason=change.reason,
-            changes=orjson.loads(orjson.dumps(change.changes, default=str, option=orjson.OPT_UTC_Z)),
-        )
+    await run(
+        session,
+        _INSERT,
+        task=task.id,
+        at=change.at,
+        actor=change.actor,
+        event=change.kind.value,
+        from_status=change.from_status.value if change.from_status is not None else None,
+        to_status=task.status,
+        reason=change.reason,
+        changes=orjson.dumps(change.changes, default=str, option=orjson.OPT_UTC_Z).decode(),
     )
     await record(
         session,

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import asyncpg
 from asyncpg import Range
-from sqlalchemy import ColumnElement, RowMapping, and_, false, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, false, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import Database, Read
+from app.db import Database, Read, run
 from app.officer.models import Availability, Officer
 from app.task.models import Assignment, Task
 from app.user.models import User
@@ -50,7 +50,28 @@ ONE = f"""
     FROM tasks t {JOINS} WHERE t.uuid = CAST(:uuid AS uuid) AND t.deleted_at IS NULL
 """  # noqa: S608 - our own constants
 _ONE = Read(text(ONE))
-_ONE_IN_SESSION = text(ONE)
+_USERS = Read(
+    text("""
+        SELECT id, uuid, restricted_at IS NOT NULL AS is_restricted FROM users
+        WHERE uuid = ANY (CAST(:uuids AS uuid[])) AND deleted_at IS NULL
+    """)
+)
+_INSERT = Read(
+    text("""
+        INSERT INTO tasks (uuid, code, title, description, notes, type, status, priority, planned_start,
+            planned_end, actual_start, delegate_id, created_by, location)
+        VALUES (CAST(:uuid AS uuid), CAST(:code AS text), CAST(:title AS text), CAST(:description AS text),
+            CAST(:notes AS text), CAST(:type AS text), CAST(:status AS text), CAST(:priority AS smallint),
+            CAST(:planned_start AS timestamptz), CAST(:planned_end AS timestamptz),
+            CAST(:actual_start AS timestamptz), CAST(:delegate_id AS bigint), CAST(:created_by AS bigint),
+            ST_GeogFromText(CAST(:location AS text)))
+        RETURNING id, version
+    """)
+)
+_INSERTED = (
+    *("uuid", "code", "title", "description", "notes", "type", "status", "priority"),
+    *("planned_start", "planned_end", "actual_start", "delegate_id", "created_by"),
+)
 
 # Lines are only ever added, and those of one task under its lock: their number is a stable place.
 _HISTORY = Read(
@@ -69,6 +90,15 @@ COUNTS = "SELECT status, count(*) AS n FROM tasks WHERE deleted_at IS NULL GROUP
 
 def _is_live(uuids: Collection[UUID]) -> ColumnElement[bool]:
     return and_(Officer.uuid.in_(uuids), Officer.deleted_at.is_(None), User.deleted_at.is_(None))
+
+
+@dataclass(frozen=True)
+class Person:
+    """A live user, as far as a task refers to them."""
+
+    id: int
+    uuid: UUID
+    is_restricted: bool
 
 
 @dataclass(frozen=True)
@@ -106,18 +136,27 @@ class TaskRepository:
         return (found[0], found[1]) if found is not None else None
 
     async def add(self, task: Task) -> None:
-        """Insert. Raises IntegrityError on a taken code."""
-        self.session.add(task)
-        await self.session.flush()
+        """Insert a new task, and note its id and version. Raises IntegrityError on a taken code.
+
+        The session does not know it afterwards: what is created is changed in another unit of work.
+        """
+        location = task.location.as_ewkt().desc if task.location is not None else None
+        rows = await run(
+            self.session,
+            _INSERT,
+            location=location,
+            **{name: getattr(task, name) for name in _INSERTED},
+        )
+        task.id, task.version = rows[0]
 
     async def flush(self) -> None:
         """Write what was changed on a task."""
         await self.session.flush()
 
-    async def users(self, uuids: Collection[UUID]) -> dict[UUID, User]:
+    async def users(self, uuids: Collection[UUID]) -> dict[UUID, Person]:
         """The live people among these."""
-        statement = select(User).where(User.uuid.in_(uuids), User.deleted_at.is_(None))
-        return {user.uuid: user for user in (await self.session.scalars(statement)).all()}
+        people = [Person(*row) for row in await run(self.session, _USERS, uuids=uuids)]
+        return {person.uuid: person for person in people}
 
     async def lock_officers(self, uuids: Collection[UUID]) -> list[Member]:
         """The live officers among these, locked."""
@@ -200,10 +239,9 @@ class TaskRepository:
             .execution_options(synchronize_session=False)
         )
 
-    async def one(self, uuid: UUID, caller: UUID) -> RowMapping:
-        """The flushed task as `find` shows it."""
-        found = await self.session.execute(_ONE_IN_SESSION, {"uuid": uuid, "caller": caller})
-        return found.mappings().one()
+    async def one(self, uuid: UUID, caller: UUID) -> asyncpg.Record:
+        """The task as `find` shows it."""
+        return (await run(self.session, _ONE, uuid=uuid, caller=caller))[0]
 
 
 async def find(database: Database, uuid: UUID, caller: UUID) -> asyncpg.Record | None:

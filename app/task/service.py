@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -15,11 +16,10 @@ from app.task.answers import as_answer, as_line, point
 from app.task.models import ENGAGING, Status, Task
 from app.task.period import planned_period
 from app.task.record import Change, Kind, write
-from app.task.repository import TaskRepository
+from app.task.repository import Person, TaskRepository
 from app.task.schemas import TaskCreate
 from app.task.search import Filter
 from app.task.work import Written, check_window, conflicts, lock, refuse_restricted, written
-from app.user.models import User
 
 
 async def read_task(database: Database, uuid: UUID, caller: Caller) -> dict[str, object]:
@@ -116,12 +116,12 @@ async def create_task(
     return await written(tasks, task, caller, people)
 
 
-def delegate_of(known: dict[UUID, User], uuid: UUID) -> User:
+def delegate_of(known: Mapping[UUID, Person], uuid: UUID) -> Person:
     """Who is to answer for a task. Raises Problem: unknown_user, restricted."""
     delegate = known.get(uuid)
     if delegate is None:
         raise Problem(Code.UNKNOWN_USER)
-    if delegate.restricted_at is not None:
+    if delegate.is_restricted:
         raise Problem(Code.RESTRICTED)
     return delegate
 
