@@ -26,12 +26,14 @@ log = logging.getLogger("gad.leader")
 
 @dataclass(frozen=True, kw_only=True)
 class Duty:
-    """Something done every `every_s` seconds at least, and at once when `channel` is notified."""
+    """Something done every `every_s` seconds at least, and when `channel` is notified: at once, but with
+    `rest_s` seconds after the time before, so that what comes in quick succession is done together."""
 
     name: str
     every_s: float
     run: Callable[[Connection], Awaitable[None]]
     channel: str | None = None
+    rest_s: float = 0.0
 
 
 class Leader:
@@ -84,10 +86,11 @@ class Leader:
     async def _do_duties(self, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
         due = dict.fromkeys((duty.name for duty in self._duties), loop.time())
+        rested = dict(due)
         woken = asyncio.Event()
 
         def wake(duty: Duty) -> None:
-            due[duty.name] = loop.time()
+            due[duty.name] = max(loop.time(), rested[duty.name])
             woken.set()
 
         for duty in self._duties:
@@ -100,6 +103,8 @@ class Leader:
                 if due[duty.name] <= loop.time():
                     due[duty.name] = loop.time() + duty.every_s
                     await self._do(duty, connection)
+                    rested[duty.name] = loop.time() + duty.rest_s
+                    due[duty.name] = max(due[duty.name], rested[duty.name])  # notified meanwhile
             rest = max(0.0, min(due.values(), default=RETRY_S) - loop.time())
             if not connection.is_closed():
                 # Not wait_for: before Python 3.12 it loses a cancellation that comes with a wake-up.

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 
 import asyncpg
@@ -114,6 +115,32 @@ async def test_a_notification_wakes_at_once_and_a_failed_duty_is_tried_again(sto
         finally:
             await connection.close()
         assert one.leads
+
+
+async def test_what_comes_in_quick_succession_is_done_together_and_none_is_forgotten(stores: Stores) -> None:
+    ran: list[tuple[float, float]] = []
+
+    async def slow(connection: Connection) -> None:
+        began = time.monotonic()
+        assert await connection.fetchval("SELECT 1 FROM pg_sleep(0.05)") == 1
+        ran.append((began, time.monotonic()))
+
+    duty = Duty(name="note", every_s=60, run=slow, channel="test_rest", rest_s=0.2)
+    one = Leader(stores.dsn(), (duty,), lock=LOCK, name="test-rest", rotation=Rotation(None, None))
+    async with running([one]):
+        await until(lambda: len(ran) == 1, within_s=5)
+        connection = await asyncpg.connect(stores.dsn())
+        try:
+            for _ in range(40):  # also while it runs
+                last = time.monotonic()
+                await connection.execute("NOTIFY test_rest")
+                await asyncio.sleep(0.01)
+        finally:
+            await connection.close()
+        await until(lambda: ran[-1][0] > last, within_s=5)
+        rests = [later[0] - earlier[1] for earlier, later in pairwise(ran)]
+        assert len(rests) >= 2
+        assert min(rests) >= 0.19
 
 
 async def test_without_a_database_it_keeps_trying(stores: Stores) -> None:
