@@ -12,15 +12,18 @@ from typing import Any
 from bodies import Caller
 from conftest import settings_for
 from served import SECRETS, Served, environment, served
+from sqlalchemy import text
 from stores import Stores, free_port
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from app.db import Database
+from app.db import Database, Read
 from app.events import Event, emit
 from app.main import Process, build
+from app.outbox import COUNT_PENDING
 
+PENDING = Read(text(COUNT_PENDING))
 LIMITLESS = {"GAD_RATE_WS": "1000000", "GAD_RATE_ANONYMOUS": "1000000"}
 
 
@@ -132,6 +135,12 @@ async def publish(database: Database, *topics: str, kind: str = "alert", **data:
     """Commit an event, as a service does."""
     async with database.transaction() as session:
         await emit(session, Event(type=kind, topics=topics, data=data))
+
+
+async def all_published(database: Database) -> None:
+    """Return when no committed event waits for the stream any more."""
+    while (await database.rows(PENDING))[0]["pending"]:
+        await asyncio.sleep(0.01)
 
 
 async def publish_many(database: Database, topic: str, count: int, **data: object) -> None:

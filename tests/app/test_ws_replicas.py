@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from bodies import Caller, new_caller
 from served import Served
-from sockets import Peer, peer, publish, publish_many, replicas, token_of
+from sockets import Peer, all_published, peer, publish, publish_many, replicas, token_of
 from stores import Stores, wait_for
 from test_health import metric, write
 
@@ -182,6 +182,7 @@ async def test_what_cannot_be_replayed_is_said(pair: tuple[Process, Served, Serv
     process, blue, _ = pair
     boss = await new_caller(process, 2)
     await publish(process.database, "tasks", n=0)
+    await all_published(process.database)
     async with peer(blue) as client:
         await client.say(type="auth", token=token_of(boss), last_id=last_id)
         await client.say(type="subscribe", topics=["tasks"])
