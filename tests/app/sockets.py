@@ -139,7 +139,10 @@ async def publish(database: Database, *topics: str, kind: str = "alert", **data:
 
 async def all_published(database: Database) -> None:
     """Return when no committed event waits for the stream any more."""
-    while (await database.rows(PENDING))[0]["pending"]:
+    while True:
+        found = await database.row(PENDING)
+        if found is not None and not found["pending"]:
+            return
         await asyncio.sleep(0.01)
 
 
