@@ -14,9 +14,10 @@ from app.cached import Content
 from app.db import Db
 from app.errors import Unavailable
 from app.fields import Answer
+from app.guard import Authorized, GuardedRoute
 from app.metrics import CACHE_RESULTS
 from app.page import json_response
-from app.policy import API, Authorized, GuardedRoute
+from app.policy import API
 
 router = APIRouter(prefix=f"{API}/admin/cache", tags=["admin"], route_class=GuardedRoute)
 

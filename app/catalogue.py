@@ -11,9 +11,10 @@ from fastapi import APIRouter, Header, Response
 from pydantic import ConfigDict
 
 from app.fields import Answer
+from app.guard import GuardedRoute
 from app.i18n import text
 from app.officer.models import Availability
-from app.policy import API, GuardedRoute
+from app.policy import API
 from app.task.models import Priority, Status, TaskType
 from app.user.models import Level
 

@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from app.db import Read, Row, run
 from app.errors import Code, Problem
-from app.policy import Authorized
+from app.guard import Authorized
 from app.user.vault import Vault
 
 KEPT = timedelta(hours=24)  # product contract, section 2

@@ -25,8 +25,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.db import Database, Db
 from app.errors import Code, Problem, StartError, problem_response
+from app.guard import Authorized, Caller, Guard, GuardedRoute
 from app.limits import RateClass, address_of
-from app.policy import Authorized, Caller, Guard, GuardedRoute
 
 _FOUND = "gad.found"  # in the scope: (route, path parameters)
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")

@@ -13,8 +13,9 @@ from app.audit import service
 from app.audit.schemas import AuditEventPage, Filters, Verification, filters
 from app.audit.service import Verifier
 from app.db import Db
+from app.guard import Authorized, GuardedRoute
 from app.page import Cursor, Limit, json_response
-from app.policy import API, Authorized, GuardedRoute
+from app.policy import API
 
 PREFIX = f"{API}/audit"
 router = APIRouter(prefix=PREFIX, tags=["audit"], route_class=GuardedRoute)

@@ -11,8 +11,9 @@ from app.auth.schemas import LoginRequest, PasswordChange, PasswordProof, TokenA
 from app.auth.service import Gate, Opened
 from app.auth.tokens import LIFETIME_S
 from app.errors import Code, Problem
+from app.guard import Authorized, GuardedRoute
 from app.openapi import problems
-from app.policy import API, Authorized, GuardedRoute
+from app.policy import API
 from app.settings import Settings
 
 PREFIX = f"{API}/auth"

@@ -10,9 +10,9 @@ from pydantic import ConfigDict
 from app import __version__
 from app.errors import RETRY_AFTER_S, Code, problem_response
 from app.fields import Answer
+from app.guard import GuardedRoute
 from app.health.checks import Health, State
 from app.openapi import problems
-from app.policy import GuardedRoute
 
 router = APIRouter(prefix="/health", tags=["health"], route_class=GuardedRoute)
 

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Query, Response
 from app.cached import Content, as_response
 from app.db import Db
 from app.fields import Latitude, Longitude
+from app.guard import GuardedRoute
 from app.map import service
 from app.map.schemas import MapRead
-from app.policy import API, GuardedRoute
+from app.policy import API
 
 router = APIRouter(prefix=f"{API}/map", tags=["map"], route_class=GuardedRoute)
 

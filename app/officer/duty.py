@@ -8,11 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import Code, Problem
 from app.events import Event, emit
+from app.guard import Caller
 from app.officer.record import topics
 from app.officer.repository import OfficerRepository
 from app.officer.schemas import AvailabilityIn, PositionIn
 from app.officer.service import apply_changes, lock_officer
-from app.policy import Caller
 from app.privacy.consents import is_granted
 from app.privacy.models import Purpose
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 from app.cached import Content
 from app.db import Db
 from app.fields import Latitude, Longitude
+from app.guard import Authorized, GuardedRoute
 from app.idempotency import Idempotent
 from app.officer import duty, service
 from app.officer.repository import OfficerRepository
@@ -26,7 +27,7 @@ from app.officer.schemas import (
 )
 from app.openapi import problems
 from app.page import Limit, json_response
-from app.policy import API, Authorized, GuardedRoute
+from app.policy import API
 from app.precondition import Seen, etag
 from app.routing import hot
 from app.stats.invalidation import left_the_map

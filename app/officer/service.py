@@ -14,13 +14,13 @@ from sqlalchemy.exc import IntegrityError
 from app import page, precondition
 from app.db import Database, violated
 from app.errors import Code, Problem
+from app.guard import Caller
 from app.officer import record, repository, search
 from app.officer.models import Availability, Officer
 from app.officer.record import OfficerChange
 from app.officer.repository import OfficerRepository
 from app.officer.schemas import OfficerCreate, OfficerPatch, PositionIn
 from app.officer.search import Filter
-from app.policy import Caller
 from app.user.models import User
 from app.user.repository import UserRepository
 from app.user.service import NewUser, create_user

@@ -7,12 +7,13 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from app.db import Db
+from app.guard import Authorized, GuardedRoute
 from app.idempotency import Idempotent
 from app.officer import shifts
 from app.officer.shift_schemas import ShiftCreate, ShiftPage, ShiftRead
 from app.openapi import problems
 from app.page import Cursor, Limit, json_response
-from app.policy import API, Authorized, GuardedRoute
+from app.policy import API
 from app.precondition import Seen, etag
 
 PREFIX = f"{API}/officers/{{officer_id}}/shifts"

@@ -16,13 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import page, precondition
 from app.db import Database, Read, violated
 from app.errors import Code, Problem
+from app.guard import Caller
 from app.officer import record, repository
 from app.officer.models import Shift
 from app.officer.record import OfficerChange
 from app.officer.repository import OfficerRepository
 from app.officer.service import Row, lock_officer, require_own
 from app.officer.shift_schemas import ShiftCreate
-from app.policy import Caller
 
 _COLUMNS = "s.uuid, lower(s.period) AS starts_at, upper(s.period) AS ends_at, s.created_at, s.version"
 _PAGE = """

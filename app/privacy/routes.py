@@ -6,10 +6,11 @@ from fastapi import APIRouter, Response
 
 from app.cached import Content
 from app.db import Db
+from app.guard import Authorized, GuardedRoute
 from app.idempotency import Idempotent
 from app.openapi import problems
 from app.page import json_response
-from app.policy import API, Authorized, GuardedRoute
+from app.policy import API
 from app.privacy import consents
 from app.privacy.models import Purpose
 from app.privacy.schemas import ConsentCreate, ConsentRead, Consents

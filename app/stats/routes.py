@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query, Response
 
 from app.cached import Content, as_response
 from app.db import Db
-from app.policy import API, Authorized, GuardedRoute
+from app.guard import Authorized, GuardedRoute
+from app.policy import API
 from app.stats import service
 from app.stats.schemas import TaskStats, TeamStats, UserStats
 

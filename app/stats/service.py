@@ -10,7 +10,7 @@ import asyncpg
 from app.cached import ContentCache, Entry, Kind
 from app.db import Database
 from app.errors import Code, Problem
-from app.policy import Caller
+from app.guard import Caller
 from app.stats import repository
 from app.stats.invalidation import TEAM, of_user
 from app.task.models import Priority, Status, TaskType

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.errors import Code, Problem
-from app.policy import Caller
+from app.guard import Caller
 from app.precondition import check
 from app.task.answers import point
 from app.task.models import ACTIVE, Priority, Status, Task

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from app.errors import Code, Problem
 from app.events import Event
+from app.guard import Caller
 from app.officer.models import Availability
-from app.policy import Caller
 from app.precondition import check
 from app.task.models import ACTIVE, ENGAGING, Priority, Status
 from app.task.period import planned_period

@@ -19,11 +19,12 @@ from app.audit.recorder import Audit, record
 from app.db import Database
 from app.errors import Code, Problem
 from app.events import Event, emit
+from app.guard import Caller
 from app.i18n import text
 from app.idempotency import Once
 from app.officer.models import Availability
 from app.page import json_response
-from app.policy import API, Caller
+from app.policy import API
 from app.precondition import etag
 from app.task.answers import point
 from app.task.codes import EMERGENCY, next_code

@@ -10,9 +10,10 @@ from starlette.responses import Response
 
 from app.cached import Content
 from app.db import Db
+from app.guard import Authorized, GuardedRoute
 from app.idempotency import Idempotent
 from app.openapi import CREATED, problems
-from app.policy import API, Authorized, GuardedRoute
+from app.policy import API
 from app.stats.invalidation import task_changed
 from app.task import emergency
 from app.task.emergency_schemas import EmergencyCreate, EmergencyRead

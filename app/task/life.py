@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.errors import Code, Problem
 from app.events import Event
-from app.policy import Caller
+from app.guard import Caller
 from app.task.models import Status, Task
 from app.task.record import Change, availability_event, write
 from app.task.repository import Member, TaskRepository

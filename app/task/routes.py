@@ -11,10 +11,11 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.db import Db
 from app.fields import Printable, Time
+from app.guard import Authorized, GuardedRoute
 from app.idempotency import Idempotent, Once
 from app.openapi import CREATED, problems
 from app.page import Cursor, Limit, json_response
-from app.policy import API, Authorized, GuardedRoute
+from app.policy import API
 from app.precondition import Seen, etag
 from app.routing import hot
 from app.task import change, crew, life, service

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from app import page
 from app.db import Database
 from app.errors import Code, Problem
-from app.policy import Caller
+from app.guard import Caller
 from app.precondition import check
 from app.task import repository, search
 from app.task.answers import as_answer, as_line, point

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db import violated
 from app.errors import Code, Invalid, Problem
-from app.policy import Caller
+from app.guard import Caller
 from app.task.answers import as_answer
 from app.task.models import Task
 from app.task.repository import Member, TaskRepository

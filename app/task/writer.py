@@ -12,9 +12,9 @@ from starlette.responses import Response
 
 from app.cached import Content, ContentCache
 from app.db import Database, Db
+from app.guard import Authorized, Caller
 from app.idempotency import Once
 from app.page import json_response
-from app.policy import Authorized, Caller
 from app.precondition import etag
 from app.stats.invalidation import task_changed
 from app.task.repository import TaskRepository

@@ -10,10 +10,11 @@ from fastapi import APIRouter, Query, Response
 from app.auth.attempts import hash_slowly
 from app.auth.revocation import Announcer
 from app.db import Db
+from app.guard import Authorized, GuardedRoute
 from app.idempotency import Idempotent
 from app.openapi import CREATED, problems
 from app.page import json_response
-from app.policy import API, Authorized, GuardedRoute
+from app.policy import API
 from app.precondition import Seen, etag
 from app.user import change, replay, service
 from app.user.repository import UserRepository

@@ -5,10 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from app.db import Db
+from app.guard import Authorized, GuardedRoute
 from app.idempotency import Idempotent
 from app.openapi import problems
 from app.page import json_response
-from app.policy import API, Authorized, GuardedRoute
+from app.policy import API
 from app.ws import service
 from app.ws.schemas import NotificationAccepted, NotificationCreate, SocketState
 

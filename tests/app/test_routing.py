@@ -18,8 +18,9 @@ from test_limits import an_address, site
 from app import metrics, policy
 from app.db import Db
 from app.errors import StartError
+from app.guard import Authorized, GuardedRoute
 from app.main import Process, build
-from app.policy import RULES, Authorized, GuardedRoute
+from app.policy import RULES
 from app.routing import Paths, Shortcut, hot
 
 OFFICERS = "/api/v1/officers"
