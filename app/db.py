@@ -201,8 +201,8 @@ class Database:
 @asynccontextmanager
 async def _begun(driver: Any) -> AsyncIterator[None]:
     """BEGIN, and COMMIT or ROLLBACK at the end; a connection of which neither is known is closed."""
-    await driver.execute("BEGIN")
     try:
+        await driver.execute("BEGIN")
         yield
         await driver.execute("COMMIT")
     except Exception:

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Callable
 import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from stores import Stores
 
 from app import metrics
-from app.db import Database, Read
+from app.db import Database, Read, run, violated
 from app.errors import Unavailable
 from app.settings import PoolSize
 
@@ -91,6 +92,55 @@ async def test_a_failed_block_writes_nothing(database: Database, stores: Stores)
         await fail()
     count = Read(text("SELECT count(*) AS n FROM users WHERE email = 'vuelve@distrito.example'"))
     assert (await database.rows(count))[0]["n"] == 0
+
+
+async def test_both_ways_of_a_statement_are_one_unit_of_work(database: Database) -> None:
+    """The session's own and the prepared ones on the driver: begun, seen and taken back together."""
+    count = Read(text("SELECT count(*) AS n FROM schema_info WHERE ordinal = -1"))
+    in_session = text("INSERT INTO schema_info (ordinal, min_ordinal) VALUES (-1, -1)")
+
+    async def fail() -> None:
+        async with database.transaction() as session:
+            await session.execute(text("DELETE FROM schema_info"))
+            await session.execute(in_session)
+            assert (await run(session, count))[0]["n"] == 1
+            assert (await database.rows(count))[0]["n"] == 0
+            await run(session, Read(in_session))  # one row is all the table holds
+
+    with pytest.raises(IntegrityError) as caught:
+        await fail()
+    assert violated(caught.value) == "schema_info_one_row_key"
+    assert (await database.rows(count))[0]["n"] == 0
+    assert (await database.rows(Read(text("SELECT count(*) AS n FROM schema_info"))))[0]["n"] == 1
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1", "SELECT pg_sleep(0.2)"])
+async def test_a_cancelled_unit_of_work_leaves_nothing_behind(
+    database: Database, stores: Stores, statement: str
+) -> None:
+    await stores.fetch("DELETE FROM task_code_counters WHERE prefix = 'CUT'")
+    began = asyncio.Event()
+
+    async def work() -> None:
+        async with database.transaction() as session:
+            await session.execute(
+                text("INSERT INTO task_code_counters (prefix, day, last) VALUES ('CUT', '2026-01-01', 1)")
+            )
+            began.set()
+            await session.execute(text(statement))
+            await asyncio.sleep(10)
+
+    task = asyncio.create_task(work())
+    await began.wait()
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert database.connections()[0] == 0
+    async with database.transaction() as one, database.transaction() as two:
+        for session in (one, two):
+            assert (await session.execute(text("SELECT 1"))).scalar_one() == 1
+    assert await stores.fetch("SELECT 1 FROM task_code_counters WHERE prefix = 'CUT'") == []
 
 
 async def test_a_bug_in_a_statement_is_no_outage(database: Database) -> None:
