@@ -135,6 +135,7 @@ class Database:
             pool_size=pool.kept,
             max_overflow=pool.overflow,
             pool_timeout=wait_s,
+            pool_reset_on_return=None,  # so none comes back open
             pool_use_lifo=True,  # a busy connection keeps its prepared statements warm
             isolation_level="AUTOCOMMIT",  # `transaction` begins and ends them, for both ways of a statement
             hide_parameters=True,
