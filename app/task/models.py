@@ -94,7 +94,8 @@ class Task(Entity):
         Index("tasks_location_idx", "location", postgresql_using="gist"),
         Index("tasks_status_priority_idx", "status", "priority"),
         Index("tasks_delegate_id_status_idx", "delegate_id", "status"),
-        Index("tasks_created_at_id_idx", "created_at", "id"),
+        # Of those that are listed: else a list walks past all that were ever deleted.
+        Index("tasks_created_at_id_idx", "created_at", "id", postgresql_where=text("deleted_at IS NULL")),
         *(
             Index(
                 f"tasks_{column}_trgm_idx",

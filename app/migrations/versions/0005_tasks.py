@@ -46,7 +46,7 @@ STEPS = (
     "CREATE INDEX tasks_location_idx ON tasks USING gist (location)",
     "CREATE INDEX tasks_status_priority_idx ON tasks (status, priority)",
     "CREATE INDEX tasks_delegate_id_status_idx ON tasks (delegate_id, status)",
-    "CREATE INDEX tasks_created_at_id_idx ON tasks (created_at, id)",
+    "CREATE INDEX tasks_created_at_id_idx ON tasks (created_at, id) WHERE deleted_at IS NULL",
     # Search by any part of a word: three letters and more use these.
     "CREATE INDEX tasks_title_trgm_idx ON tasks USING gin (title gin_trgm_ops)",
     "CREATE INDEX tasks_code_trgm_idx ON tasks USING gin (code gin_trgm_ops)",
