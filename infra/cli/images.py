@@ -22,7 +22,7 @@ Names = Annotated[
     list[str] | None,
     typer.Argument(help="Images; all of the group if none is named.", autocompletion=complete_image),
 ]
-OfGroup = Annotated[str | None, typer.Option("--group", help="core, monitoring or foundation.")]
+OfGroup = Annotated[str | None, typer.Option("--group", help="core, monitoring, foundation or lab.")]
 
 
 @commands.command()

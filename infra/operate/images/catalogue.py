@@ -14,7 +14,7 @@ from infra.errors import Exit, GadError
 DIRECTORY = Path("config/images")
 FILE = DIRECTORY / "catalogue.yaml"
 
-Group = Literal["foundation", "core", "monitoring"]
+Group = Literal["foundation", "core", "monitoring", "lab"]
 
 
 class _Part(BaseModel):
@@ -62,7 +62,7 @@ class Image(_Part):
     parent: str | None = None
     version: str
     package: str | None = None  # the Debian package whose version is the image's
-    uid: int = Field(ge=1, le=65534)
+    uid: int | None = Field(default=None, ge=1, le=65534)  # none: a machine, whose first process is root's
     ports: tuple[int, ...] = ()
     wheels: Wheels | None = None
     context: tuple[Path, ...] = ()  # beside its own directory, from the root of the checkout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
@@ -127,7 +128,7 @@ def _common_registry(entries: list[LockedImage]) -> str:
 
 
 def _group(value: str | None) -> Group | None:
-    groups: dict[str, Group] = {"core": "core", "monitoring": "monitoring", "foundation": "foundation"}
+    groups: dict[str, Group] = {name: name for name in get_args(Group)}
     if value is not None and value not in groups:
         raise GadError(
             f"no group is called {value}", remedy=f"choose from {', '.join(groups)}", exit_code=Exit.USAGE

@@ -63,7 +63,7 @@ def test_a_complete_build_leaves_nothing_to_do(root: Path, source: int) -> None:
         (lambda root: (root / "config/images/postgres/roles.sql").write_text(""), ["postgres"]),
         (
             lambda root: (root / "config/images/base/gad-probe").write_text(""),
-            list(load_catalogue(ROOT).images),
+            [name for name in load_catalogue(ROOT).images if name != "lab"],  # not made of our base
         ),
     ],
     ids=["app", "app lock", "caddy lock", "postgres", "base"],
