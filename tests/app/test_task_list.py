@@ -186,7 +186,7 @@ FILL = (
         (ARRAY['programmed', 'in_progress', 'cancelled'])[1 + n % 7 % 3], 1 + n % 5,
         timestamptz '2026-01-01 00:00Z' + n * interval '1 minute', 1 + n % 500, 1,
         timestamptz '2026-01-01 00:00Z' + n / 3 * interval '1 minute', now(),
-        CASE WHEN n % 11 = 0 THEN now() END
+        CASE WHEN n % 11 = 0 OR n > {ROWS - 300} THEN now() END
     FROM generate_series(1, {ROWS}) AS n
     """,  # noqa: S608 - our own constants
     """
