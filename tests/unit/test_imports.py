@@ -35,6 +35,7 @@ CONTRACT = (
     Arrow("infra.image_lock", ("infra.errors",), "whoever builds and whoever deploys read the same file"),
     Arrow("infra.ssh", (), PURE),
     Arrow("infra.tls_pair", (), PURE),
+    Arrow("infra.host", ("infra.errors",), "pyinfra executes it on the data of one plan; it knows no stack"),
     Arrow(
         "infra.settings",
         ("infra.claims", "infra.errors", "infra.image_lock", "infra.ssh", "infra.tls_pair"),
@@ -75,6 +76,8 @@ CONTRACT = (
             # to reach a server, to make PostgreSQL's certificate, to ask the schema as an update does.
             *("infra.claims", "infra.release", "infra.image_lock", "infra.ssh", "infra.tls_pair"),
             *("infra.migrator", "infra.client"),
+            # Data only: the steps run in pyinfra's process.
+            *("infra.host.controls", "infra.host.plan"),
         ),
         "operating goes through the stack; components and texts are the program's business",
     ),

@@ -1,0 +1,26 @@
+"""The whole deploy of a server, in order; pyinfra executes this file. Each line is a step of a topic.
+
+The order matters: an account that can sign in before anything could close another way, SSH before what takes
+long, root's login last of all. A new topic comes between.
+"""
+
+from pyinfra.api.exceptions import DeployError
+from pyinfra.context import host
+from pyinfra.facts.server import OsRelease
+
+from infra.host.deployer import steps as deployer
+from infra.host.plan import read_run
+from infra.host.ssh import steps as ssh
+
+_run = read_run()
+_plan, _reach = _run.plan, _run.reach
+
+_release = host.get_fact(OsRelease)
+_os = f"{_release.get('id')}-{_release.get('version_id')}"
+if _os != _plan.os:  # never changes while we are here
+    raise DeployError(f"this server is {_os}, the plan is for {_plan.os}")
+
+deployer.create_deployer(_plan, reach=_reach)
+ssh.configure_client(_plan)
+ssh.harden_server(_plan, reach=_reach)
+ssh.close_root_login(_plan, reach=_reach)

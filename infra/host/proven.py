@@ -1,0 +1,198 @@
+"""A change that could lock us out: made only if a fresh login works, and taken back if it does not.
+
+For files that belong together: the new ones are written beside the old ones and checked; a timer is armed
+that brings the old ones back; the new ones are put in place; a second login, over a connection of its own,
+proves that one can still sign in and become root, and it is this login that disarms the timer. If it fails
+the old files return at once; if we are gone by then, the timer brings them back.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from io import StringIO
+
+from pyinfra import logger
+from pyinfra.api.command import FileUploadCommand, FunctionCommand, PyinfraCommand, StringCommand
+from pyinfra.api.facts import FactBase
+from pyinfra.api.operation import operation
+from pyinfra.context import host
+
+# Specified: five minutes. Longer than all attempts of a login below, and short for whoever is locked out.
+ROLLBACK_S = 300
+LOGIN_S = 30  # of one login with its command; sshd itself gives a login 30 s
+
+
+class LoginFailedError(Exception):
+    """A fresh login that did not work; its text is what `ssh` said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """A file as it shall be. Texts in `or_else` are as good: a later step of the same run writes them."""
+
+    path: str
+    text: str
+    mode: str  # octal, such as "600"
+    owner: str = "root:root"
+    or_else: tuple[str, ...] = ()
+
+    @property
+    def candidate(self) -> str:
+        """Where it is written first; a name with a dot at its end part is read by no daemon."""
+        return f"{self.path}.candidate"
+
+    @property
+    def before(self) -> str:
+        """Where the present file waits for the proof."""
+        return f"{self.path}.before"
+
+    def is_met_by(self, state: FileState | None) -> bool:
+        """Whether the file there is as good as this one."""
+        if state is None:
+            return False
+        sums = {sha256(text.encode()).hexdigest() for text in (self.text, *self.or_else)}
+        return state.mode == self.mode and state.owner == self.owner and state.sha256 in sums
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What a file on the server is."""
+
+    mode: str
+    owner: str
+    sha256: str
+
+
+class FileStateFact(FactBase[FileState | None]):
+    """Mode, owner and hash of a file; None if there is none."""
+
+    def command(self, path: str) -> str:
+        """Two words of `stat`, then the hash."""
+        quoted = shlex.quote(path)
+        return f"if [ -f {quoted} ]; then stat -c '%a %U:%G' {quoted} && sha256sum <{quoted}; fi"
+
+    def process(self, output: list[str]) -> FileState | None:
+        """Read what the command printed."""
+        mode, owner, digest, *_ = " ".join(output).split()
+        return FileState(mode, owner, digest)
+
+
+class ArmedFact(FactBase[bool]):
+    """Whether the timer of an earlier change still runs: that change was never proven."""
+
+    def command(self, unit: str) -> str:
+        """`active` or something else; never a failure."""
+        return f"systemctl is-active {shlex.quote(unit)}.timer || true"
+
+    def process(self, output: list[str]) -> bool:
+        """Read what the command printed."""
+        return output == ["active"]
+
+
+def log_in(login: Sequence[str], *command: str) -> str:
+    """Run a command by a fresh login and return what it prints. Raises LoginFailedError."""
+    try:
+        done = subprocess.run(
+            [*login, shlex.join(command)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LOGIN_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise LoginFailedError(f"no answer within {LOGIN_S} s") from None
+    if done.returncode != 0:
+        raise LoginFailedError(done.stderr.strip() or f"{command[0]} ended with {done.returncode}")
+    return done.stdout
+
+
+@operation()
+def replace(
+    staged: Sequence[Staged],
+    *,
+    unit: str,
+    check: str,
+    apply: str,
+    login: Sequence[str],
+    login_before: Sequence[str] | None = None,
+) -> Generator[PyinfraCommand, None, None]:
+    """Put files in place and prove by `login` that one can still sign in; else the old ones return.
+
+    `check` is a shell command that judges the candidates; `{0}` is the path of the first one. `apply` makes
+    the daemon read what is in place, again after a return. `login_before` proves first that the account can
+    sign in at all, for a change that closes another way in. `unit` names the timer. Nothing is done if all
+    files are as they shall be and no earlier change waits for its proof.
+    """
+    armed = bool(host.get_fact(ArmedFact, unit=unit))
+    met = all(file.is_met_by(host.get_fact(FileStateFact, path=file.path)) for file in staged)
+    if met and not armed:
+        return
+    if armed and not met:
+        yield StringCommand(_give_back(unit))  # what was never proven is nothing to return to
+    if login_before is not None:
+        yield FunctionCommand(_prove, (login_before, "true"), {})
+    if not met:
+        for file in staged:
+            candidate = shlex.quote(file.candidate)
+            yield FileUploadCommand(
+                StringIO(file.text),
+                file.candidate,
+                remote_temp_filename=host.get_temp_filename(file.candidate),
+            )
+            yield StringCommand(f"chown {file.owner} {candidate} && chmod {file.mode} {candidate}")
+        candidates = [shlex.quote(file.candidate) for file in staged]
+        checked = check.format(*candidates)
+        yield StringCommand(f"{checked} || {{ rm -f {' '.join(candidates)}; exit 1; }}")
+        yield StringCommand(_arm(staged, unit=unit, apply=apply))
+        moves = " && ".join(f"mv -f {shlex.quote(f.candidate)} {shlex.quote(f.path)}" for f in staged)
+        yield StringCommand(f"{{ {moves} && {apply}; }} || {{ {_give_back(unit)}; exit 1; }}")
+    yield FunctionCommand(_prove_or_give_back, (login, unit), {})
+    yield StringCommand(f"rm -f {' '.join(shlex.quote(file.before) for file in staged)}")
+
+
+def rollback_script(files: Sequence[Staged], *, apply: str) -> str:
+    """What the timer runs: the old files return, one that was not there goes, and the daemon reads them."""
+    steps = []
+    for file in files:
+        before, path = shlex.quote(file.before), shlex.quote(file.path)
+        steps.append(f"if [ -e {before} ]; then mv -f {before} {path}; else rm -f {path}; fi")
+    return "; ".join([*steps, apply])
+
+
+def _arm(files: Sequence[Staged], *, unit: str, apply: str) -> str:
+    keep = [
+        f"rm -f {shlex.quote(f.before)}; [ ! -e {shlex.quote(f.path)} ] || "
+        f"cp -a {shlex.quote(f.path)} {shlex.quote(f.before)}"
+        for f in files
+    ]
+    script = shlex.quote(rollback_script(files, apply=apply))
+    timer = (
+        f"systemctl reset-failed {unit}.service 2>/dev/null; "
+        f"systemd-run --quiet --unit={unit} --on-active={ROLLBACK_S} --timer-property=AccuracySec=1s "
+        f"--service-type=oneshot /bin/sh -c {script}"
+    )
+    return f"set -e; {'; '.join(keep)}; set +e; {timer}"
+
+
+def _give_back(unit: str) -> str:
+    # The service first: with its timer gone systemd would forget it.
+    return f"systemctl start {unit}.service; systemctl stop {unit}.timer"
+
+
+def _prove(login: Sequence[str], *command: str) -> None:
+    log_in(login, "sudo", "-n", *command)
+
+
+def _prove_or_give_back(login: Sequence[str], unit: str) -> None:
+    try:
+        # One command proves all of it: the login, sudo without a password, and that systemd hears us.
+        _prove(login, "systemctl", "stop", f"{unit}.timer")
+    except LoginFailedError as error:
+        logger.error(f"no fresh login after the change, the old files return: {error}")
+        host.run_shell_command(StringCommand(_give_back(unit)), _sudo=bool(host.data.get("_sudo")))
+        raise
