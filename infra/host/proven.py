@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,6 +25,9 @@ from pyinfra.context import host
 # Specified: five minutes. Longer than all attempts of a login below, and short for whoever is locked out.
 ROLLBACK_S = 300
 LOGIN_S = 30  # of one login with its command; sshd itself gives a login 30 s
+# A daemon that reads itself anew does not listen for some milliseconds, and a busy machine makes them many.
+ATTEMPTS, PAUSE_S = 5, 1.0
+REFUSED = ("Permission denied", "sudo:")  # an answer; to ask again would only count as guessing
 
 
 class LoginFailedError(Exception):
@@ -148,7 +152,7 @@ def replace(
         candidates = [shlex.quote(file.candidate) for file in staged]
         checked = check.format(*candidates)
         yield StringCommand(f"{checked} || {{ rm -f {' '.join(candidates)}; exit 1; }}")
-        yield StringCommand(_arm(staged, unit=unit, apply=apply))
+        yield StringCommand(arm(staged, unit=unit, apply=apply))
         moves = " && ".join(f"mv -f {shlex.quote(f.candidate)} {shlex.quote(f.path)}" for f in staged)
         yield StringCommand(f"{{ {moves} && {apply}; }} || {{ {_give_back(unit)}; exit 1; }}")
     yield FunctionCommand(_prove_or_give_back, (login, unit), {})
@@ -164,7 +168,8 @@ def rollback_script(files: Sequence[Staged], *, apply: str) -> str:
     return "; ".join([*steps, apply])
 
 
-def _arm(files: Sequence[Staged], *, unit: str, apply: str) -> str:
+def arm(files: Sequence[Staged], *, unit: str, apply: str, after_s: int = ROLLBACK_S) -> str:
+    """The shell command that keeps the old files and arms the timer that brings them back after `after_s`."""
     keep = [
         f"rm -f {shlex.quote(f.before)}; [ ! -e {shlex.quote(f.path)} ] || "
         f"cp -a {shlex.quote(f.path)} {shlex.quote(f.before)}"
@@ -173,7 +178,7 @@ def _arm(files: Sequence[Staged], *, unit: str, apply: str) -> str:
     script = shlex.quote(rollback_script(files, apply=apply))
     timer = (
         f"systemctl reset-failed {unit}.service 2>/dev/null; "
-        f"systemd-run --quiet --unit={unit} --on-active={ROLLBACK_S} --timer-property=AccuracySec=1s "
+        f"systemd-run --quiet --unit={unit} --on-active={after_s} --timer-property=AccuracySec=1s "
         f"--service-type=oneshot /bin/sh -c {script}"
     )
     return f"set -e; {'; '.join(keep)}; set +e; {timer}"
@@ -185,7 +190,15 @@ def _give_back(unit: str) -> str:
 
 
 def _prove(login: Sequence[str], *command: str) -> None:
-    log_in(login, "sudo", "-n", *command)
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            log_in(login, "sudo", "-n", *command)
+        except LoginFailedError as error:
+            if not left or any(word in str(error) for word in REFUSED):
+                raise
+            time.sleep(PAUSE_S)
+        else:
+            return
 
 
 def _prove_or_give_back(login: Sequence[str], unit: str) -> None:
