@@ -10,25 +10,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-METRES_PER_DEGREE = 111_195.0  # of latitude, on the sphere of the mean radius (6,371,009 m)
-SPHEROID = 1.01  # more than the sphere errs against the spheroid (0.6 %)
+from app.area import METRES_PER_DEGREE, Box, Circle
+
 MAX_SPAN = 2.0  # degrees: a box is about as large as the largest circle (product contract, section 4)
 ACROSS = 16  # chosen: groups of a map are a sixteenth of it wide, so that they can be told apart
-
-
-@dataclass(frozen=True)
-class Box:
-    """Between two parallels and two meridians; `west` > `east` crosses the date line."""
-
-    south: float
-    west: float
-    north: float
-    east: float
-
-    @property
-    def width(self) -> float:
-        """Degrees of longitude."""
-        return (self.east - self.west) % 360
 
 
 @dataclass(frozen=True)
@@ -56,10 +41,11 @@ class Cell:
         return min(height / max(math.cos(math.radians(self.lat)), 0.01), 90.0), height
 
 
-def circle(lat: float, lon: float, radius_m: float, *, is_grouped: bool = False) -> Cell:
+def circle(asked: Circle, *, is_grouped: bool = False) -> Cell:
     """The cell of a circle."""
-    step = _step(radius_m / METRES_PER_DEGREE)
-    return Cell(_round(lat, step), _round(lon, step), float(round(radius_m)), None, is_grouped)
+    step = _step(asked.radius_m / METRES_PER_DEGREE)
+    lat, lon = _round(asked.lat, step), _round(asked.lon, step)
+    return Cell(lat, lon, float(round(asked.radius_m)), None, is_grouped)
 
 
 def rectangle(box: Box, *, is_grouped: bool = False) -> Cell:
@@ -71,12 +57,8 @@ def rectangle(box: Box, *, is_grouped: bool = False) -> Cell:
         min(_round(box.north, step, math.ceil), 90.0),
         min(_round(box.east, step, math.ceil), 180.0),
     )
-    lat = (wide.south + wide.north) / 2
-    lon = (wide.west + wide.width / 2 + 180) % 360 - 180
-    # Of all points of a box the corner nearest to the equator is farthest from its centre.
-    corner = min((wide.south, wide.north), key=abs)
-    radius_m = SPHEROID * _distance_m(lat, lon, corner, wide.west)
-    return Cell(lat, lon, float(math.ceil(radius_m)), wide, is_grouped)
+    around = wide.around()
+    return Cell(around.lat, around.lon, float(math.ceil(around.radius_m)), wide, is_grouped)
 
 
 def _step(size_deg: float) -> float:
@@ -88,9 +70,3 @@ def _round(value: float, step: float, to_integer: Callable[[float], int] = round
     decimals = round(-math.log10(step))
     # Rounded again: a multiple of 0.001 has noise in its last digits. And -0.0 is another text than 0.0.
     return round(to_integer(round(value / step, 6)) * step, decimals) + 0.0
-
-
-def _distance_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
-    a, b, d = math.radians(lat1), math.radians(lat2), math.radians(lon2 - lon1)
-    half = math.sin((b - a) / 2) ** 2 + math.cos(a) * math.cos(b) * math.sin(d / 2) ** 2
-    return 2 * math.degrees(math.asin(min(1.0, math.sqrt(half)))) * METRES_PER_DEGREE

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import asyncpg
 from sqlalchemy import text
 
+from app.area import POINT, in_box
 from app.db import Database, Read
 from app.map.cell import Cell
 from app.task.models import ACTIVE
 
 MOST = 500  # chosen: as many points as a screen can tell apart; more are grouped
 
-_POINT = "CAST(ST_SetSRID(ST_MakePoint(CAST(:lon AS float8), CAST(:lat AS float8)), 4326) AS geography)"
 _ACTIVE = ", ".join(f"'{each}'" for each in ACTIVE)
 
 
@@ -44,14 +44,10 @@ _TASKS = _Layer(
 
 def _within(layer: _Layer) -> str:
     # The circle finds by the index; the box, where there is one, is exact on its parallels and meridians.
-    lat, lon = f"ST_Y({layer.place}::geometry)", f"ST_X({layer.place}::geometry)"
     return f"""
         FROM {layer.source}
-        WHERE {layer.shown} AND ST_DWithin({layer.place}, {_POINT}, CAST(:radius_m AS float8))
-            AND {lat} BETWEEN CAST(:south AS float8) AND CAST(:north AS float8)
-            AND CASE WHEN CAST(:west AS float8) <= CAST(:east AS float8)
-                THEN {lon} BETWEEN CAST(:west AS float8) AND CAST(:east AS float8)
-                ELSE {lon} >= CAST(:west AS float8) OR {lon} <= CAST(:east AS float8) END
+        WHERE {layer.shown} AND ST_DWithin({layer.place}, {POINT}, CAST(:radius_m AS float8))
+            AND {in_box(layer.place)}
     """
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from app.area import MAX_M
 from app.cached import Content, as_response
 from app.db import Db
 from app.fields import Latitude, Longitude
@@ -19,7 +20,7 @@ router = APIRouter(prefix=f"{API}/map", tags=["map"], route_class=GuardedRoute)
 Lat = Annotated[Latitude | None, Query()]
 Lon = Annotated[Longitude | None, Query()]
 # Product contract, section 4.
-Radius = Annotated[float | None, Query(ge=100, le=100_000, allow_inf_nan=False, description="Metres.")]
+Radius = Annotated[float | None, Query(ge=100, le=MAX_M, allow_inf_nan=False, description="Metres.")]
 
 
 @router.get("", response_model=MapRead)

@@ -7,11 +7,12 @@ from typing import Any
 
 import asyncpg
 
+from app.area import Circle, Unclear, asked_area
 from app.cached import ContentCache, Entry, Kind
 from app.db import Database, Read
 from app.errors import Invalid
 from app.map import repository
-from app.map.cell import MAX_SPAN, Box, Cell, circle, rectangle
+from app.map.cell import MAX_SPAN, Cell, circle, rectangle
 from app.officer.service import DECIMALS
 from app.stats.invalidation import MAP
 from app.task.models import Priority
@@ -29,16 +30,19 @@ def asked_cell(
     """The cell of a circle (lat, lon) or of a box (south, west, north, east). Raises Invalid for neither, for
     both, for half of one, and for a box that is empty or too large."""
     lat, lon = center
-    south, west, north, east = sides
-    if lat is not None and lon is not None and set(sides) == {None}:
-        radius_m = DEFAULT_RADIUS_M if radius_m is None else radius_m
-        return circle(lat, lon, radius_m, is_grouped=is_grouped)
-    if south is None or west is None or north is None or east is None or {*center, radius_m} != {None}:
+    if radius_m is None and lat is not None and lon is not None:
+        radius_m = DEFAULT_RADIUS_M
+    try:
+        area = asked_area((lat, lon, radius_m), sides)
+    except Unclear:
+        area = None
+    if area is None:
         raise Invalid("query", "map_area")
-    box = Box(south, west, north, east)
-    if not (0 < north - south <= MAX_SPAN and 0 < box.width <= MAX_SPAN):
+    if isinstance(area, Circle):
+        return circle(area, is_grouped=is_grouped)
+    if not (0 < area.north - area.south <= MAX_SPAN and 0 < area.width <= MAX_SPAN):
         raise Invalid("query", "map_span")
-    return rectangle(box, is_grouped=is_grouped)
+    return rectangle(area, is_grouped=is_grouped)
 
 
 async def read_map(content: ContentCache, database: Database, cell: Cell) -> bytes:

@@ -13,6 +13,7 @@ from sqlalchemy import text, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.area import POINT
 from app.db import Database, Read
 from app.officer.models import Officer
 
@@ -36,7 +37,6 @@ COUNTS = "SELECT availability, count(*) AS n FROM officers WHERE deleted_at IS N
 # wanted are taken in its order and ranked anew. Their number is a literal, as with a parameter the planner
 # would assume a tenth of the table and might sort it all.
 SPARE = 16
-POINT = "CAST(ST_SetSRID(ST_MakePoint(CAST(:lon AS float8), CAST(:lat AS float8)), 4326) AS geography)"
 
 
 def nearest_sql(candidates: int, *, available_only: bool = False) -> str:

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
+from app.area import MAX_M, Box, Circle, Unclear, asked_area
 from app.fields import Answer, Body, Latitude, Line, Longitude, Moment, Words, refuse
 from app.officer.models import Availability
-from app.officer.search import Box, Circle, Filter
+from app.officer.search import Filter
 from app.page import MAX_LIMIT
 from app.user.schemas import EXAMPLE as PERSON
 from app.user.schemas import UserCreate
@@ -34,7 +35,6 @@ _READ: dict[str, JsonValue] = {
     "version": 1,
 }
 
-MAX_M = 100_000  # as far as the map looks (radius_m, section 4)
 InternalCode = Annotated[
     str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{2,19}$", description="Capitals, digits, hyphens.")
 ]
@@ -64,23 +64,20 @@ class OfficerFilter(Body):
 
     @model_validator(mode="after")
     def _check_area(self) -> Self:
-        circle = (self.lat, self.lon, self.radius_m)
-        box = (self.min_lat, self.min_lon, self.max_lat, self.max_lon)
-        given = [each for each in (circle, box) if any(side is not None for side in each)]
-        if len(given) > 1 or any(side is None for each in given for side in each):
-            raise refuse("area")
-        if self.area is not None and isinstance(self.area, Box) and not self.area.is_box:
+        try:
+            area = self.area
+        except Unclear:
+            raise refuse("area") from None
+        if isinstance(area, Box) and (area.south > area.north or area.west > area.east):
             raise refuse("box")
         return self
 
     @property
     def area(self) -> Circle | Box | None:
-        """The place asked for."""
-        if self.lat is not None and self.lon is not None and self.radius_m is not None:
-            return Circle(self.lat, self.lon, self.radius_m)
-        sides = (self.min_lat, self.min_lon, self.max_lat, self.max_lon)
-        known = [side for side in sides if side is not None]
-        return Box(*known) if len(known) == len(sides) else None
+        """The place asked for. Raises Unclear."""
+        return asked_area(
+            (self.lat, self.lon, self.radius_m), (self.min_lat, self.min_lon, self.max_lat, self.max_lon)
+        )
 
     @property
     def wanted(self) -> Filter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,8 +11,9 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import text
 
+from app.area import POINT, Box, Circle, in_box
 from app.db import Database, Read
-from app.officer.repository import COLUMNS, FROM, LISTED, POINT
+from app.officer.repository import COLUMNS, FROM, LISTED
 from app.words import parameters
 
 # A shift that covers now; `o` is the officer.
@@ -37,46 +37,9 @@ _CONDITIONS: Mapping[str, str] = {
     """,
     "circle": f"ST_DWithin(o.last_position, {POINT}, CAST(:radius_m AS float8))",
     # The index knows circles only: the one round the box finds candidates, degrees decide.
-    "box": f"""ST_DWithin(o.last_position, {POINT}, CAST(:radius_m AS float8), false)
-        AND ST_Y(o.last_position::geometry) BETWEEN CAST(:min_lat AS float8) AND CAST(:max_lat AS float8)
-        AND ST_X(o.last_position::geometry) BETWEEN CAST(:min_lon AS float8) AND CAST(:max_lon AS float8)
-    """,
+    "box": f"ST_DWithin(o.last_position, {POINT}, CAST(:radius_m AS float8), false)"
+    f" AND {in_box('o.last_position')}",
 }
-_EARTH_M = 6_371_008.8  # mean radius of WGS 84
-_SLACK = 1.01  # the sphere of the index and this one differ by less than 0.6 %
-
-
-@dataclass(frozen=True)
-class Circle:
-    """Everything within `radius_m` metres of a point."""
-
-    lat: float
-    lon: float
-    radius_m: float
-
-
-@dataclass(frozen=True)
-class Box:
-    """Everything between two parallels and two meridians; it does not cross the date line."""
-
-    min_lat: float
-    min_lon: float
-    max_lat: float
-    max_lon: float
-
-    @property
-    def is_box(self) -> bool:
-        """Whether each upper side is above its lower one."""
-        return self.min_lat <= self.max_lat and self.min_lon <= self.max_lon
-
-    def around(self) -> Circle:
-        """A circle that holds the box."""
-        lat, lon = (self.min_lat + self.max_lat) / 2, (self.min_lon + self.max_lon) / 2
-        half_width = (self.max_lon - self.min_lon) / 2
-        if half_width > 90:
-            return Circle(lat, lon, math.pi * _EARTH_M * _SLACK)  # beyond it a corner is not the farthest
-        farthest = max(_distance_m(lat, corner, half_width) for corner in (self.min_lat, self.max_lat))
-        return Circle(lat, lon, farthest * _SLACK + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +79,3 @@ def _values(wanted: Filter, after: UUID | None) -> dict[str, Any]:
         case Box():
             values |= {"box": True, **vars(wanted.area), **vars(wanted.area.around())}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _distance_m(lat1: float, lat2: float, lon: float) -> float:
-    """On a sphere, between two points `lon` degrees apart."""
-    a, b, c = math.radians(lat1), math.radians(lat2), math.radians(lon)
-    half = math.sin((b - a) / 2) ** 2 + math.cos(a) * math.cos(b) * math.sin(c / 2) ** 2
-    return 2 * _EARTH_M * math.asin(min(1.0, math.sqrt(half)))

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.officer.repository import POINT
+from app.area import POINT, SPHERE_SLACK
 
 FRESH = timedelta(minutes=30)  # how old a position may be: product contract, section 7
 OFFICERS_MAX = 5  # product contract, section 7
@@ -18,14 +18,13 @@ OFFICERS_MAX = 5  # product contract, section 7
 # and the bound. The few leave room for that; the many also for those whom others hold at this moment (two
 # processes of five connections with five officers each). Literals: see app.officer.repository.
 FEW, MANY = 32, 128
-_SLACK = 1.01
 
 # The first line is the predicate of a partial index. What follows the position asks other tables for each
 # candidate in turn: as values, not as EXISTS, which the planner would join with whole tables, for it is far
 # off about the people in a circle where a city crowds. An officer without any shift is always on duty.
 _ELIGIBLE = f"""
     o.deleted_at IS NULL AND o.availability = 'available'
-    AND ST_DWithin(o.last_position, {POINT}, {_SLACK} * CAST(:max_m AS float8), false)
+    AND ST_DWithin(o.last_position, {POINT}, {SPHERE_SLACK} * CAST(:max_m AS float8), false)
     AND o.position_at >= CAST(:fresh AS timestamptz)
     AND (SELECT u.deleted_at IS NULL AND u.restricted_at IS NULL FROM users u WHERE u.id = o.user_id)
     AND (

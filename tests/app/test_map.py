@@ -21,9 +21,10 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from stores import Stores
 
+from app.area import Box, Circle
 from app.main import Process, build
 from app.map import repository
-from app.map.cell import Box, Cell, circle, rectangle
+from app.map.cell import Cell, circle, rectangle
 from app.map.schemas import MapRead
 from app.stats.invalidation import task_changed
 
@@ -335,7 +336,7 @@ def statements() -> list[Any]:
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
 @pytest.mark.parametrize(("read", "table", "index"), statements())
 async def test_the_plan_uses_the_gist_index(city: City, read: Any, table: str, index: str, mode: str) -> None:
-    cell = circle(-0.2, -78.5, 2000)
+    cell = circle(Circle(-0.2, -78.5, 2000))
     values = repository.arguments(cell) | dict(zip(("width", "height"), cell.group_deg, strict=True))
     given = read.arguments(values)
     await city.owner.execute(f"SET plan_cache_mode = {mode}")
@@ -351,10 +352,10 @@ def walk(node: dict[str, Any]) -> list[dict[str, Any]]:
 
 @given(place=anywhere, radius_m=st.floats(100, 100_000))
 def test_a_circle_moves_by_less_than_a_hundredth(place: tuple[float, float], radius_m: float) -> None:
-    cell = circle(*place, radius_m)
+    cell = circle(Circle(*place, radius_m))
     assert haversine_m(place, (cell.lat, cell.lon)) < radius_m / 100 + 0.001
     assert abs(cell.radius_m - radius_m) <= 0.5
-    assert circle(cell.lat, cell.lon, cell.radius_m) == cell
+    assert circle(Circle(cell.lat, cell.lon, cell.radius_m)) == cell
 
 
 boxes = st.builds(

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from on_duty import OFFICERS
 from stores import Stores
 
+from app.area import Box, Circle
 from app.db import Database
 from app.officer import search
-from app.officer.search import Box, Circle, Filter
+from app.officer.search import Filter
 from app.settings import PoolSize
 
 COUNT = 3000
@@ -107,8 +108,8 @@ def matches(officer: asyncpg.Record, wanted: Filter) -> bool:
 def is_in_box(officer: asyncpg.Record, box: Box) -> bool:
     return (
         officer["lat"] is not None
-        and box.min_lat <= officer["lat"] <= box.max_lat
-        and box.min_lon <= officer["lon"] <= box.max_lon
+        and box.south <= officer["lat"] <= box.north
+        and box.west <= officer["lon"] <= box.east
     )
 
 
