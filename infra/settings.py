@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 from zoneinfo import available_timezones
@@ -88,11 +88,31 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Hardening(Section):
+    """What an update makes of a bare server before anything runs on it."""
+
+    os: Literal["debian-13", "ubuntu-24.04"] = Field(description="its operating system; another is refused")
+    first_user: str = Field(default="root", description="the account a new machine is handed over with")
+    first_port: Port = Field(default=22, description="its SSH port as it is handed over")
+    sshd_port: Port | None = Field(
+        default=None, description="what sshd listens on, where that is not server.port (a port is forwarded)"
+    )
+    deploy_keys: tuple[str, ...] = Field(
+        min_length=1, description="public keys that may sign in as server.user, as in authorized_keys"
+    )
+    deploy_from: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(), description="from where; empty: from anywhere"
+    )
+
+
 class Server(Section):
     """Where the containers run."""
 
     kind: Literal["local", "existing"] = Field(
         description="local: this machine's Docker engine; existing: a server reached over SSH"
+    )
+    hardening: Hardening | None = Field(
+        default=None, description="make the server ready; without it, it is taken as it is"
     )
     address: str | None = Field(default=None, description="host name or address of an existing server")
     port: Port = Field(default=22, description="its SSH port")
@@ -119,6 +139,8 @@ class Server(Section):
             missing = [key for key in ("address", "host_key") if getattr(self, key) is None]
             if missing:
                 raise ValueError(f"kind existing needs {' and '.join(missing)}")
+        if self.kind == "local" and self.hardening is not None:
+            raise ValueError("hardening is for a server; this machine is left as it is")
         return self
 
     @property
@@ -322,6 +344,7 @@ class StackFile(Section):
 
 
 IMAGES = ("app", "postgres", "redis", "caddy")
+HTTP_PORT, HTTPS_PORT = 80, 443  # of a stack on a server that states no others
 
 
 class Settings(BaseModel):
@@ -425,8 +448,8 @@ def resolve(file: StackFile, *, stack: str, block: Claim | None, local_images: M
                 exit_code=Exit.USAGE,
             )
         images[name] = known
-    https_port = file.proxy.https_port or (block.https_port if block else 443)
-    http_port = file.proxy.http_port or (block.http_port if block else 80)
+    https_port = file.proxy.https_port or (block.https_port if block else HTTPS_PORT)
+    http_port = file.proxy.http_port or (block.http_port if block else HTTP_PORT)
     subnet = file.network.subnet or (block.subnet if block else None)
     if subnet is None:
         raise GadError(

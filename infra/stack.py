@@ -25,10 +25,12 @@ from infra.components.postgres import Postgres, PostgresArgs
 from infra.components.proxy import Proxy, ProxyArgs
 from infra.components.redis import Redis, RedisArgs
 from infra.components.secrets import ReaderSecrets, Secrets, SecretsArgs
+from infra.components.server import Server, ServerArgs
 from infra.errors import Exit, GadError
+from infra.host.revision import revision
 from infra.names import Names
 from infra.release import SLOTS, Plan, Recorded, Slot, SlotName, plan_release
-from infra.settings import Settings
+from infra.settings import ROOT, Settings
 
 SECRETS = "/run/gad/secrets"
 TURN = "route-turn"
@@ -68,7 +70,8 @@ class Facts(TypedDict):
 def build(settings: Settings, recorded: Recorded | None) -> Outputs:
     """Declare everything, in the order it must come up; `recorded` is what the last release left."""
     file, names = settings.file, names_of(settings)
-    host = connect(_host_args(settings))
+    server = _server(settings)
+    host = connect(_host_args(settings), ready=server.ready if server is not None else None)
     network = Network("network", NetworkArgs(host=host, names=names, subnet=settings.subnet))
     plan = plan_release(desired_slot(settings), recorded)
     secrets = _secrets(settings, host)
@@ -294,6 +297,17 @@ def parse_recorded(text: str) -> Recorded:
             remedy=f"export the stack with `pulumi stack export`, correct stdin of {TURN}, import it",
             exit_code=Exit.REFUSED,
         ) from None
+
+
+def _server(settings: Settings) -> Server | None:
+    """The server made ready, where the stack file asks for it."""
+    file = settings.file
+    if file.server.hardening is None:
+        return None
+    stated = file.server.model_dump_json(exclude={"private_key_file"})
+    told = f"{stated} {settings.http_port} {settings.https_port}"
+    order = f"bin/gad host apply {settings.stack}"
+    return Server("host", ServerArgs(order=order, revision=revision(ROOT, told)))
 
 
 def _host_args(settings: Settings) -> HostArgs | None:

@@ -28,6 +28,7 @@ class Host:
 
     provider: docker.Provider
     connection: command.remote.ConnectionArgs | None
+    ready: Resource | None = None  # what makes the machine fit for both; None: it is as it is
 
     def options(self, *, parent: Resource, depends_on: list[Resource] | None = None) -> ResourceOptions:
         """Options of a Docker resource on this machine."""
@@ -39,14 +40,19 @@ class Host:
 SHARED = ("-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", "ControlPath=~/.ssh/gad-%C")
 
 
-def connect(args: HostArgs | None) -> Host:
+def connect(args: HostArgs | None, *, ready: Resource | None = None) -> Host:
     """The machine as resources: an explicit provider (default providers are off) and a connection.
 
-    Without a server it is this machine.
+    Without a server it is this machine. `ready` comes before anything else on it.
     """
     if args is None:
         return Host(provider=docker.Provider("local"), connection=None)
-    provider = docker.Provider("server", host=args.url, ssh_opts=[*args.ssh_options, *SHARED])
+    provider = docker.Provider(
+        "server",
+        host=args.url,
+        ssh_opts=[*args.ssh_options, *SHARED],
+        opts=ResourceOptions(depends_on=[ready] if ready is not None else []),
+    )
     connection = command.remote.ConnectionArgs(
         host=args.address,
         port=args.port,
@@ -56,7 +62,7 @@ def connect(args: HostArgs | None) -> Host:
         dial_error_limit=3,
         per_dial_timeout=10,
     )
-    return Host(provider=provider, connection=connection)
+    return Host(provider=provider, connection=connection, ready=ready)
 
 
 def host_command(
@@ -76,7 +82,9 @@ def host_command(
     any edit runs it again.
     """
     secret_outputs = ["stdout", "stderr"] if quiet else []
-    options = ResourceOptions.merge(opts, ResourceOptions(additional_secret_outputs=secret_outputs))
+    before = [host.ready] if host.ready is not None else []
+    more = ResourceOptions(additional_secret_outputs=secret_outputs, depends_on=before)
+    options = ResourceOptions.merge(opts, more)
     if host.connection is None:
         local: CustomResource = command.local.Command(
             name,

@@ -78,7 +78,7 @@ def apply(
     names the operation that failed and why, what was changed before it, or why the server cannot be reached.
     """
     _check_access(access, plan, first)
-    now = _reachable(access, first)
+    now = reachable(access, first)
     with tempfile.TemporaryDirectory(prefix="gad-host-") as folder:  # readable by its owner only
         known_hosts = Path(folder) / "known_hosts"
         known_hosts.write_text(known_hosts_line(now), encoding="utf-8")
@@ -178,8 +178,12 @@ def _pyinfra(root: Path, run: Path, *, dry: bool) -> subprocess.CompletedProcess
     try:
         return subprocess.run(
             [sys.executable, "-m", "pyinfra", "--json", mode, str(root / INVENTORY), str(root / DEPLOY)],
-            cwd=root,
-            env={**os.environ, VARIABLE: str(run), "PYINFRA_PROGRESS": "off", "PYTHONDONTWRITEBYTECODE": "1"},
+            cwd=run.parent,  # where it leaves a log of a bug of its own, and of ours
+            env={
+                **os.environ,
+                **{VARIABLE: str(run), "PYTHONPATH": str(root)},
+                **{"PYINFRA_PROGRESS": "off", "PYTHONDONTWRITEBYTECODE": "1"},
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -225,15 +229,24 @@ def _public_key(private_key_file: str | None) -> tuple[str, ...] | None:
     return tuple(done.stdout.split()[:2])
 
 
-def _reachable(access: SshAccess, first: SshAccess | None) -> SshAccess:
-    """The first way in that works: the deploy user on the planned port, then as it is handed over."""
+def has_engine(access: SshAccess) -> bool:
+    """Whether this account, which is let in, may use a Docker engine there."""
+    return _answer(access, "docker version") is None
+
+
+def reachable(access: SshAccess, first: SshAccess | None) -> SshAccess:
+    """The first way in that works: the deploy user on the planned port, then as it is handed over.
+
+    Raises GadError if none does.
+    """
     ways = [access]
     if first is not None:
         # A run that was interrupted may have made the account but not moved the port.
         ways += [SshAccess(**{**vars(access), "port": first.port}), first]
     said = []
     for way in dict.fromkeys(ways):
-        answer = _answer(way)
+        # Root, or who can become it.
+        answer = _answer(way, "true" if way.user == "root" else "sudo -n true")
         if answer is None:
             return way
         said.append(f"{way.user} on port {way.port}: {answer}")
@@ -243,9 +256,8 @@ def _reachable(access: SshAccess, first: SshAccess | None) -> SshAccess:
     )
 
 
-def _answer(way: SshAccess) -> str | None:
-    """Why this account cannot become root there; None if it can."""
-    command = "true" if way.user == "root" else "sudo -n true"
+def _answer(way: SshAccess, command: str) -> str | None:
+    """Why this account cannot do that there; None if it can."""
     try:
         done = subprocess.run(
             [*fresh_login(way, port=way.port), command],

@@ -9,7 +9,7 @@ import docker
 
 from infra import claims
 from infra.errors import Exit, GadError
-from infra.operate import owned, preflight
+from infra.operate import owned, preflight, server_plan
 from infra.operate.certificate import save_authority
 from infra.operate.docker_engine import connect
 from infra.operate.locks import release_dead
@@ -31,13 +31,24 @@ def up(pulumi: Pulumi, say: Say) -> Settings:
     """
     unlock(pulumi, say)
     desired = preflight.load_settings(pulumi)
-    client = preflight.engine_of(desired)
-    preflight.check(desired, client)
-    repair(pulumi, client, desired.prefix, say)
+    if _is_bare(pulumi, desired):
+        say("the server is bare: it is made ready first; its space, images and ports are not checked before")
+    else:
+        client = preflight.engine_of(desired)
+        preflight.check(desired, client)
+        repair(pulumi, client, desired.prefix, say)
     pulumi.run("up", *UNATTENDED)
     if desired.file.proxy.tls == "internal":
+        client = preflight.engine_of(desired)
         save_authority(pulumi.root, desired.stack, client, f"{desired.prefix}-proxy")
     return desired
+
+
+def _is_bare(pulumi: Pulumi, desired: Settings) -> bool:
+    """Whether this update has yet to make the server ready. Raises GadError if nobody is let in there."""
+    if desired.file.server.hardening is None:
+        return False
+    return not server_plan.is_ready(pulumi.root, desired.stack)
 
 
 def unlock(pulumi: Pulumi, say: Say) -> None:

@@ -55,6 +55,7 @@ CONTRACT = (
             "infra.release",
             "infra.components",
             "infra.errors",
+            "infra.host.revision",
         ),
         "the wiring knows all components and nothing that operates them",
     ),

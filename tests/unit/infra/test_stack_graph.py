@@ -597,6 +597,33 @@ def test_a_server_is_reached_over_ssh_with_its_key_pinned() -> None:
     assert remote.outputs["url"] == "https://staging.test"
 
 
+def test_a_bare_server_is_made_ready_before_anything_is_on_it() -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ"
+    hardening = {"os": "debian-13", "deploy_keys": [key]}
+    server = {**REMOTE["server"], "hardening": hardening}  # type: ignore[dict-item]
+    made = record(lambda: stack.build(sample_settings({**REMOTE, "server": server}), None), stack="staging")
+    ready = made.named("host-ready")
+    assert ready.inputs["create"] == "bin/gad host apply staging"
+    (engine,) = [node for node in made.nodes if node.type == "pulumi:providers:docker"]
+    remote = [node for node in made.commands if node.type == "command:remote:Command"]
+    assert len(remote) >= 6
+    assert [node.name for node in (engine, *remote) if ready.urn not in node.dependencies] == []
+    # Another demand, another revision; where its private key lies is this machine's business.
+    revisions = {
+        json.dumps(changed.named("host-ready").inputs["triggers"])
+        for changes in ({}, {"port": 22}, {"hardening": {**hardening, "first_port": 23}})
+        for changed in [
+            record(
+                lambda changes=changes: stack.build(  # type: ignore[misc]
+                    sample_settings({**REMOTE, "server": {**server, **changes}}), None
+                ),
+                stack="staging",
+            )
+        ]
+    }
+    assert len(revisions) == 3
+
+
 def test_what_was_declared_is_kept_for_verification(first: Graph, released: Recorded) -> None:
     facts = first.named("declared").registered
     assert sorted(facts["containers"]) == ["api-blue", "api-green", "postgres", "proxy", "redis"]
