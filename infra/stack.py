@@ -306,7 +306,8 @@ def _server(settings: Settings) -> Server | None:
         return None
     stated = file.server.model_dump_json(exclude={"private_key_file"})
     told = f"{stated} {settings.http_port} {settings.https_port}"
-    order = f"bin/gad host apply {settings.stack}"
+    # It starts in the program's folder or in the project's; an absolute path would be this machine's.
+    order = f"test -x bin/gad || cd ..; exec bin/gad host apply {settings.stack}"
     return Server("host", ServerArgs(order=order, revision=revision(ROOT, told)))
 
 

@@ -603,7 +603,7 @@ def test_a_bare_server_is_made_ready_before_anything_is_on_it() -> None:
     server = {**REMOTE["server"], "hardening": hardening}  # type: ignore[dict-item]
     made = record(lambda: stack.build(sample_settings({**REMOTE, "server": server}), None), stack="staging")
     ready = made.named("host-ready")
-    assert ready.inputs["create"] == "bin/gad host apply staging"
+    assert ready.inputs["create"].endswith("exec bin/gad host apply staging")
     (engine,) = [node for node in made.nodes if node.type == "pulumi:providers:docker"]
     remote = [node for node in made.commands if node.type == "command:remote:Command"]
     assert len(remote) >= 6
