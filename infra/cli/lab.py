@@ -29,9 +29,8 @@ def up(
     name: Name,
     ssh_port: Annotated[
         int | None,
-        typer.Option(
-            "--ssh-port", min=1, max=65535, help="Port of SSH on loopback; else the first free one."
-        ),
+        # 2000 below the last port there is: the highest of its web ports.
+        typer.Option("--ssh-port", min=1, max=63535, help="Port of SSH on loopback; else a free one."),
     ] = None,
 ) -> None:
     """Make a server (Debian 13 with systemd and sshd, nothing hardened), or start the one there is.
@@ -42,9 +41,12 @@ def up(
 
     made = lab_engine.up(ROOT, name, lambda text: typer.echo(f"· {text}", err=True), ssh_port=ssh_port)
     typer.echo(f"lab {name} is up: SSH at {lab.ADDRESS}:{made.port}, its own address is {made.address}")
+    typer.echo(f"web         https://localhost:{made.port + lab.HTTPS_ABOVE}, once a stack is on it")
     typer.echo(f"sign in     ssh -F {lab.FOLDER}/{name}/ssh_config {name}")
     typer.echo(f"remove      gad lab down {name}")
-    typer.echo(f"stack file  below `config:` ({lab.FOLDER}/{name}/server.yaml)")
+    typer.echo(
+        f"stack file  below `config:` ({lab.FOLDER}/{name}/stack.yaml), in place of its `server` and `proxy`"
+    )
     typer.echo(lab.snippet(made.name, made.port, made.access.host_key), nl=False)
 
 

@@ -27,9 +27,12 @@ FOLDER = Path(".gad/lab")
 LABEL_LAB = "gad.lab"  # the lab's name
 LABEL_CHECKOUT = "gad.lab.checkout"  # whose it is: two checkouts on one engine do not see each other's
 REGISTRY_ALIAS = "gad-registry"  # as config/images/lab/gad-registry@.service looks it up
-NAME = re.compile(r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")  # also a host name
+NAME = re.compile(r"[a-z]([a-z0-9-]{0,30}[a-z0-9])?")  # also a host name
 # Chosen: easy to remember, and away from the ports of a real sshd and of the stacks.
 FIRST_PORT, PORTS = 2222, 100
+# Above the port of SSH: where a stack on the lab answers, by the same numbers inside and outside, so that its
+# URLs and checks are right in both. 2222 → https://localhost:3222.
+HTTPS_ABOVE, HTTP_ABOVE = 1000, 2000
 # Proven to be what systemd and dockerd need inside; `--privileged` asks for more than some machines may give.
 CAPABILITIES = (
     *("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "NET_RAW", "SYSLOG", "AUDIT_CONTROL", "MKNOD"),
@@ -87,7 +90,7 @@ class Lab:
     name: LabName
     state: str  # in the engine's words: running, exited, …
     port: int  # of SSH, on loopback
-    address: str | None  # its own, in the engine's network: its web ports are there; none while it is stopped
+    address: str | None  # its own, in the engine's network; none while it is stopped
     host_key: str | None  # none if its files were lost
 
     @property
@@ -114,6 +117,8 @@ class Lab:
             "state": self.state,
             "ssh_address": ADDRESS,
             "ssh_port": self.port,
+            "https_port": self.port + HTTPS_ABOVE,
+            "http_port": self.port + HTTP_ABOVE,
             "user": USER,
             "host_key": self.host_key,
             "private_key_file": str(self.name.folder / "id_ed25519"),
@@ -124,7 +129,7 @@ class Lab:
 
 def lab_name(name: str, root: Path) -> LabName:
     """The name, checked. Raises GadError."""
-    if not NAME.match(name):
+    if not NAME.fullmatch(name):
         raise GadError(
             f"{name!r} cannot be the name of a lab",
             remedy="use at most 32 of a-z 0-9 -, beginning with a letter",
@@ -153,12 +158,17 @@ def make_key() -> KeyPair:
 
 def options(name: LabName, port: int) -> dict[str, Any]:
     """How the container is created, in the words of docker-py."""
+    https, http = port + HTTPS_ABOVE, port + HTTP_ABOVE
     return {
         "name": name.prefix,
         "hostname": name.name,
         "labels": dict(name.labels),
         "network": name.prefix,
-        "ports": {"22/tcp": (ADDRESS, port)},
+        "ports": {
+            "22/tcp": (ADDRESS, port),
+            **{f"{https}/{protocol}": (ADDRESS, https) for protocol in ("tcp", "udp")},  # udp: HTTP/3
+            f"{http}/tcp": (ADDRESS, http),
+        },
         "cap_add": list(CAPABILITIES),
         "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
         "cgroupns": "private",
@@ -204,12 +214,12 @@ def files_outside(name: LabName, port: int, login: KeyPair, host: KeyPair) -> Ma
         "  GlobalKnownHostsFile /dev/null\n"
         "  StrictHostKeyChecking yes\n"
         "  UpdateHostKeys no\n",
-        "server.yaml": snippet(name, port, host.public),
+        "stack.yaml": snippet(name, port, host.public),
     }
 
 
 def snippet(name: LabName, port: int, host_key: str) -> str:
-    """The part of a stack file, below `config:`, that deploys to this lab."""
+    """The parts of a stack file, below `config:`, that deploy to this lab and have its web ports."""
     return (
         "  grupo-gad:server:\n"
         "    kind: existing\n"
@@ -218,6 +228,12 @@ def snippet(name: LabName, port: int, host_key: str) -> str:
         f"    user: {USER}\n"
         f"    host_key: {host_key}\n"
         f"    private_key_file: {name.folder / 'id_ed25519'}\n"
+        "  grupo-gad:proxy:\n"
+        "    site: localhost\n"
+        "    tls: internal\n"
+        "    bind: 0.0.0.0\n"
+        f"    https_port: {port + HTTPS_ABOVE}\n"
+        f"    http_port: {port + HTTP_ABOVE}\n"
     )
 
 

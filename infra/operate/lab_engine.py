@@ -18,7 +18,7 @@ from infra.errors import Exit, GadError
 from infra.image_lock import read_lock
 from infra.operate import docker_engine, lab, owned
 from infra.operate.images.engine import explained
-from infra.operate.images.registry import Registry, local_registry
+from infra.operate.images.registry import local_registry
 from infra.operate.lab import Lab, LabName
 from infra.toolchain.cache import locked
 
@@ -39,7 +39,11 @@ def up(root: Path, name: str, say: Say, *, ssh_port: int | None = None) -> Lab:
         raise GadError(
             "there is no `ssh` on this machine", remedy="install an OpenSSH client, then try again"
         )
-    with closing(docker_engine.connect()) as client, _alone(root, say):
+    with (
+        closing(docker_engine.connect()) as client,
+        _alone(root, say),
+        explained(f"bringing up lab {name}"),
+    ):
         found = _find(client, wanted)
         if found is None:
             say(f"making {wanted.prefix}")
@@ -51,9 +55,8 @@ def up(root: Path, name: str, say: Say, *, ssh_port: int | None = None) -> Lab:
                 exit_code=Exit.USAGE,
             )
         access = found.access  # before anything is started: without its keys there is nothing to wait for
-        with explained(f"starting lab {name}"):
-            _attach_registry(client, wanted)
-            _start(client.containers.get(wanted.prefix), found.port)
+        _attach_registry(client, wanted)
+        _start(client.containers.get(wanted.prefix), found.port)
         say(f"waiting for {access.user} to sign in at port {access.port}")
         _await_login(client, found)
         return _described(client.containers.get(wanted.prefix), wanted)
@@ -142,21 +145,22 @@ def _make(client: docker.DockerClient, name: LabName, ssh_port: int | None) -> L
     image = _image(client, name.root)
     held = {each.port for each in _all(client, name.root)}
     try:
-        with explained(f"making lab {name.name}"):
-            _remove(client, name)  # what an interrupted run left
-            client.networks.create(name.prefix, driver="bridge", labels=dict(name.labels))
-            client.volumes.create(name.volume, labels=dict(name.labels))
-            _attach_registry(client, name)
-            for port in lab.candidates(ssh_port, held):
-                if _try(client, name, image, port):
-                    return _described(client.containers.get(name.prefix), name)
+        _remove(client, name)  # what an interrupted run left
+        client.networks.create(name.prefix, driver="bridge", labels=dict(name.labels))
+        client.volumes.create(name.volume, labels=dict(name.labels))
+        _attach_registry(client, name)
+        for port in lab.candidates(ssh_port, held):
+            if _try(client, name, image, port):
+                return _described(client.containers.get(name.prefix), name)
     except BaseException:
         _remove(client, name)
         raise
     _remove(client, name)
     raise GadError(
-        f"port {ssh_port} is taken" if ssh_port else f"no port from {lab.FIRST_PORT} on is free",
-        remedy=f"choose another one: gad lab up {name.name} --ssh-port {(ssh_port or lab.FIRST_PORT) + 1000}",
+        f"port {ssh_port} is taken, or one of those {lab.HTTPS_ABOVE} and {lab.HTTP_ABOVE} above it"
+        if ssh_port
+        else f"no port from {lab.FIRST_PORT} on is free",
+        remedy="choose another one with --ssh-port",
     )
 
 
@@ -187,7 +191,8 @@ def _start(container: Container, port: int) -> None:
         if not _is_port_taken(error):
             raise
         raise GadError(
-            f"port {port}, which this lab has, is taken", remedy="stop what holds it, then try again"
+            f"port {port} of this lab, or one of its web ports, is taken",
+            remedy="stop what holds it, then try again",
         ) from error
 
 
@@ -203,14 +208,13 @@ def _image(client: docker.DockerClient, root: Path) -> str:
         client.images.get(digest)
     except ImageNotFound:
         repository, _, sha256 = digest.partition("@")
-        with explained(f"pulling {repository}"):
-            client.images.pull(repository, tag=sha256)
+        client.images.pull(repository, tag=sha256)
     return digest
 
 
 def _attach_registry(client: docker.DockerClient, name: LabName) -> None:
     """Put the local registry on the lab's network, under the alias that the lab looks up."""
-    registry: Registry = local_registry()
+    registry = local_registry()
     network = client.networks.get(name.prefix)
     try:
         network.connect(registry.container, aliases=[lab.REGISTRY_ALIAS])
