@@ -8,8 +8,10 @@ from pyinfra.api.exceptions import DeployError
 from pyinfra.context import host
 from pyinfra.facts.server import OsRelease
 
+from infra.host.banners import steps as banners
 from infra.host.deployer import steps as deployer
 from infra.host.plan import read_run
+from infra.host.software import steps as software
 from infra.host.ssh import steps as ssh
 
 _run = read_run()
@@ -23,4 +25,9 @@ if _os != _plan.os:  # never changes while we are here
 deployer.create_deployer(_plan, reach=_reach)
 ssh.configure_client(_plan)
 ssh.harden_server(_plan, reach=_reach)
+software.remove_packages(_plan)
+software.keep_current(_plan)
+software.watch_files(_plan)
+banners.write_banners(_plan)
+software.remember_files(_plan)
 ssh.close_root_login(_plan, reach=_reach)

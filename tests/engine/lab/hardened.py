@@ -132,6 +132,12 @@ INSPECTIONS: Mapping[str, str] = {
     "ssh.socket": "systemctl is-enabled ssh.socket || true; systemctl is-active ssh.socket || true",
     "shadow": "getent shadow deploy || true",
     "sudo": "sudo -l -U deploy || true",
+    "packages": "dpkg-query -W -f '${db:Status-Abbrev} ${Package}\\n' | awk '/^ii/ {print $2}'",
+    "apt": "apt-config dump",
+    "apt timers": "systemctl is-active apt-daily.timer apt-daily-upgrade.timer || true",
+    "aide": "stat -c '%a %U:%G %n' /var/lib/aide/aide.db || true",
+    "banners": "cd /etc; for file in issue issue.net motd; do cat $file; echo --; done;"
+    " stat -c '%a %U:%G' issue issue.net motd",
 }
 
 

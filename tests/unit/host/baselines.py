@@ -18,4 +18,11 @@ LINUX = frozenset(
     ]
 )
 # Without a control so far. Only ever shorter: whoever adds the control takes its id out of here.
-NOT_YET = LINUX
+NOT_YET = LINUX - {
+    "LB package-01",
+    "LB package-02",
+    "LB package-03",
+    "LB package-05",
+    "LB package-06",
+    "LB package-09",
+}

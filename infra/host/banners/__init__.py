@@ -1,0 +1,1 @@
+"""What is said to whoever comes, before and after the login."""
