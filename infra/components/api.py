@@ -143,10 +143,14 @@ class Route(ComponentResource):
 
 
 def _turn_script(args: RouteArgs) -> str:
-    """Write the live slot's name, flush, rename; turn back if it does not become ready in 15 s."""
+    """Write the live slot's name, flush, rename; turn back if it does not become ready in 15 s.
+
+    The slots' account reads what is written, whatever the umask of a hardened server.
+    """
     container = shlex.quote(args.names.container(f"api-{args.live}"))
     directory = shlex.quote(args.release_dir.path)
     return f"""set -eu
+umask 022
 cd {directory}
 cat > .recorded.new
 before=$(cat live 2>/dev/null || true)
