@@ -10,6 +10,7 @@ from pyinfra.facts.server import OsRelease
 
 from infra.host.banners import steps as banners
 from infra.host.deployer import steps as deployer
+from infra.host.docker import steps as docker
 from infra.host.plan import read_run
 from infra.host.software import steps as software
 from infra.host.ssh import steps as ssh
@@ -25,6 +26,8 @@ if _os != _plan.os:  # never changes while we are here
 deployer.create_deployer(_plan, reach=_reach)
 ssh.configure_client(_plan)
 ssh.harden_server(_plan, reach=_reach)
+docker.install_engine(_plan)
+docker.prepare_folder(_plan)
 software.remove_packages(_plan)
 software.keep_current(_plan)
 software.watch_files(_plan)
