@@ -45,6 +45,7 @@ def up(root: Path, name: str, say: Say, *, ssh_port: int | None = None) -> Lab:
         explained(f"bringing up lab {name}"),
     ):
         found = _find(client, wanted)
+        is_new = found is None
         if found is None:
             say(f"making {wanted.prefix}")
             found = _make(client, wanted, ssh_port)
@@ -58,7 +59,7 @@ def up(root: Path, name: str, say: Say, *, ssh_port: int | None = None) -> Lab:
         _attach_registry(client, wanted)
         _start(client.containers.get(wanted.prefix), found.port)
         say(f"waiting for {access.user} to sign in at port {access.port}")
-        _await_login(client, found)
+        _await_login(client, found, is_new=is_new)
         return _described(client.containers.get(wanted.prefix), wanted)
 
 
@@ -240,8 +241,8 @@ def _remove(client: docker.DockerClient, name: LabName) -> None:
     shutil.rmtree(name.folder, ignore_errors=True)
 
 
-def _await_login(client: docker.DockerClient, found: Lab) -> None:
-    """Sign in over SSH as the stack will, and let systemd say that the boot is over."""
+def _await_login(client: docker.DockerClient, found: Lab, *, is_new: bool) -> None:
+    """Sign in over SSH, and let systemd say that the boot is over. An old lab may be hardened: no root."""
     access = found.access
     command = [
         *("ssh", *access.options, "-o", "ConnectTimeout=5", "-p", str(access.port), "-l", access.user),
@@ -253,6 +254,10 @@ def _await_login(client: docker.DockerClient, found: Lab) -> None:
         if said.stdout.strip() in BOOTED:
             return
         container = client.containers.get(found.name.prefix)
+        if not is_new and "Permission denied" in said.stderr:  # so the pinned host answered
+            booted = container.exec_run(["systemctl", "is-system-running", "--wait"]).output
+            if isinstance(booted, bytes) and booted.decode().strip() in BOOTED:
+                return
         if container.status != "running" or time.monotonic() > deadline:
             words = (said.stderr or said.stdout).strip().splitlines() or ["no answer"]
             raise GadError(

@@ -83,6 +83,16 @@ def test_a_stopped_lab_is_started_and_lost_keys_are_said(client: docker.DockerCl
     assert left(client, name) == []
 
 
+def test_a_lab_that_was_hardened_is_started_though_root_may_not_sign_in(
+    client: docker.DockerClient, name: LabName
+) -> None:
+    made = lab_engine.up(ROOT, name.name, print)
+    assert on(made, "echo PermitRootLogin no > /etc/ssh/sshd_config.d/hard.conf").returncode == 0
+    client.containers.get(name.prefix).kill()
+    assert lab_engine.up(ROOT, name.name, print).state == "running"
+    assert "Permission denied" in on(made, "true").stderr
+
+
 def test_a_taken_port_is_said_and_leaves_nothing(client: docker.DockerClient, name: LabName) -> None:
     with taken_port() as port, pytest.raises(GadError, match=f"port {port} is taken"):
         lab_engine.up(ROOT, name.name, print, ssh_port=port)
