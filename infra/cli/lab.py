@@ -47,7 +47,7 @@ def up(
     typer.echo(
         f"stack file  below `config:` ({lab.FOLDER}/{name}/stack.yaml), in place of its `server` and `proxy`"
     )
-    typer.echo(lab.snippet(made.name, made.port, made.access.host_key), nl=False)
+    typer.echo((made.name.folder / "stack.yaml").read_text(encoding="utf-8"), nl=False)
 
 
 @commands.command()

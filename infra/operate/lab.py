@@ -36,7 +36,8 @@ HTTPS_ABOVE, HTTP_ABOVE = 1000, 2000
 # Proven to be what systemd and dockerd need inside; `--privileged` asks for more than some machines may give.
 CAPABILITIES = (
     *("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "NET_RAW", "SYSLOG", "AUDIT_CONTROL", "MKNOD"),
-    *("DAC_READ_SEARCH", "SYS_NICE", "IPC_LOCK", "SYS_BOOT", "SYS_TIME"),
+    # Not SYS_TIME: the clock is this machine's, and `timedatectl set-timezone` can move it by hours.
+    *("DAC_READ_SEARCH", "SYS_NICE", "IPC_LOCK", "SYS_BOOT"),
 )
 
 
@@ -214,20 +215,27 @@ def files_outside(name: LabName, port: int, login: KeyPair, host: KeyPair) -> Ma
         "  GlobalKnownHostsFile /dev/null\n"
         "  StrictHostKeyChecking yes\n"
         "  UpdateHostKeys no\n",
-        "stack.yaml": snippet(name, port, host.public),
+        "stack.yaml": snippet(name, port, login=login.public, host=host.public),
     }
 
 
-def snippet(name: LabName, port: int, host_key: str) -> str:
-    """The parts of a stack file, below `config:`, that deploy to this lab and have its web ports."""
+def snippet(name: LabName, port: int, *, login: str, host: str) -> str:
+    """The parts of a stack file, below `config:`, that make this lab ready, deploy to it and have its web
+    ports. `login` and `host` are the public keys of who signs in and of the lab."""
     return (
         "  grupo-gad:server:\n"
         "    kind: existing\n"
         f"    address: {ADDRESS}\n"
         f"    port: {port}\n"
-        f"    user: {USER}\n"
-        f"    host_key: {host_key}\n"
+        "    user: deploy\n"
+        f"    host_key: {host}\n"
         f"    private_key_file: {name.folder / 'id_ed25519'}\n"
+        "    hardening:\n"
+        "      os: debian-13\n"
+        f"      first_user: {USER}\n"
+        f"      first_port: {port}\n"
+        "      sshd_port: 22\n"
+        f"      deploy_keys: [{login}]\n"
         "  grupo-gad:proxy:\n"
         "    site: localhost\n"
         "    tls: internal\n"

@@ -14,6 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 STACK = "check"
+LIMIT_S = 900  # of one command; a bare server to a whole stack is the longest
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,14 @@ class Command:
     def run(cls, command: list[str], cwd: Path, env: dict[str, str], stdin: str) -> Command:
         """Run to the end, however it ends."""
         done = subprocess.run(
-            command, cwd=cwd, env=env, input=stdin, text=True, capture_output=True, check=False, timeout=300
+            command,
+            cwd=cwd,
+            env=env,
+            input=stdin,
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=LIMIT_S,
         )
         return cls(" ".join(command), Ran(done.returncode, done.stdout, done.stderr))
 

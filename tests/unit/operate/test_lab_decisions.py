@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,13 @@ def test_what_stays_outside_pins_the_host_and_never_has_its_private_key() -> Non
 
 def test_the_snippet_is_what_a_stack_file_takes() -> None:
     made = Lab(name=NAME, state="running", port=2222, address="10.0.0.2", host_key=HOST.public)
-    stack_file = yaml.safe_load("config:\n" + lab.snippet(NAME, 2222, HOST.public))
+    stack_file = yaml.safe_load("config:\n" + lab.snippet(NAME, 2222, login=LOGIN.public, host=HOST.public))
     server = Server.model_validate(stack_file["config"]["grupo-gad:server"])
-    assert server.access == made.access
+    assert server.access == replace(made.access, user="deploy")
+    assert server.hardening is not None
+    assert server.hardening.deploy_keys == (LOGIN.public,)
+    first, asked = server.hardening, made.access
+    assert (first.first_user, first.first_port) == (asked.user, asked.port)
     proxy = Proxy.model_validate(stack_file["config"]["grupo-gad:proxy"])
     assert (proxy.https_port, proxy.http_port, str(proxy.bind)) == (3222, 4222, "0.0.0.0")  # noqa: S104
 
