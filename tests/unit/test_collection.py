@@ -16,7 +16,7 @@ def collected(seed: int) -> list[str]:
         env={**os.environ, "PYTHONHASHSEED": str(seed)},
         stdout=subprocess.PIPE,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert told.returncode == 0, told.stdout[-2000:]
     return [line for line in told.stdout.splitlines() if "::" in line]
