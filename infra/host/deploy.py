@@ -11,6 +11,7 @@ from pyinfra.facts.server import OsRelease
 from infra.host.banners import steps as banners
 from infra.host.deployer import steps as deployer
 from infra.host.docker import steps as docker
+from infra.host.kernel import steps as kernel
 from infra.host.plan import read_run
 from infra.host.software import steps as software
 from infra.host.ssh import steps as ssh
@@ -28,6 +29,10 @@ ssh.configure_client(_plan)
 ssh.harden_server(_plan, reach=_reach)
 docker.install_engine(_plan)
 docker.prepare_folder(_plan)
+kernel.set_sysctl(_plan)
+kernel.block_modules(_plan)
+kernel.drop_cores(_plan)
+kernel.look_at_processor(_plan)
 software.remove_packages(_plan)
 software.keep_current(_plan)
 software.watch_files(_plan)

@@ -141,6 +141,11 @@ INSPECTIONS: Mapping[str, str] = {
     "aide": "stat -c '%a %U:%G %n' /var/lib/aide/aide.db || true",
     "banners": "cd /etc; for file in issue issue.net motd; do cat $file; echo --; done;"
     " stat -c '%a %U:%G' issue issue.net motd",
+    "parameters": "sysctl -a 2>/dev/null",
+    "settable parameters": "find /proc/sys -type f -writable -printf '%P\\n' | tr / .",
+    "sysctl.d": "/usr/lib/systemd/systemd-sysctl --cat-config",
+    "modprobe": "modprobe -c 2>/dev/null",
+    "core limit": "ulimit -Sc; ulimit -Hc",
 }
 
 

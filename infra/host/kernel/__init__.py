@@ -1,0 +1,1 @@
+"""The kernel: its parameters, modules that are never loaded, no core dumps, what the processor is open to."""
