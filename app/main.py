@@ -7,8 +7,8 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.types import ASGIApp
 
-from app import __version__, errors, guard, logs, metrics, openapi, policy
+from app import __version__, ending, errors, guard, logs, metrics, openapi, policy
 from app.audit.denials import Denials
 from app.audit.routes import router as audit_router
 from app.audit.service import Verifier
@@ -57,11 +57,6 @@ from app.user.vault import Vault
 from app.ws.routes import router as socket_router
 from app.ws.sockets import Sockets, assemble
 
-# After SIGTERM: so long 503 on /health/ready while everything is still served (four of the proxy's 250 ms
-# checks), then no new connections and at most server.DRAIN_S for open requests.
-LAME_DUCK_S = 1.0
-CANCEL_S = 1.0  # chosen: no loop waits for anything it would not be woken from; the process ends without it
-
 log = logging.getLogger("gad.main")
 
 
@@ -81,12 +76,9 @@ class Process:
     sockets: Sockets
 
     async def close(self) -> None:
-        """Give every connection back."""
-        await self.health.close()
-        await self.database.close()
-        await self.cache.close()
-        await self.revocations.close()
-        await self.stream.close()
+        """Give every connection back, within `ending.CLOSE_S`."""
+        parts = (self.health, self.database, self.cache, self.revocations, self.stream)
+        await ending.close(*(part.close() for part in parts))
 
 
 def routes_of(api: FastAPI) -> Iterator[tuple[str, str, bool]]:
@@ -226,24 +218,22 @@ def _usual_answers(api: FastAPI) -> Iterator[tuple[str, str, int]]:
                 yield method, route.path or "", route.original_route.status_code or 200
 
 
-@asynccontextmanager
-async def _background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Each of `loops` never ends by itself; all are cancelled at the end of the block."""
-    tasks = [asyncio.create_task(each) for each in loops]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=CANCEL_S)
-
-
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. Raises StartError if a port is taken."""
+    """Serve until SIGTERM or SIGINT, then drain; the process is gone within `ending.END_S`.
+
+    Raises StartError if a port is taken.
+    """
     process = build(settings)
-    stop = asyncio.Event()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    deadline = ending.Deadline(loop)
+
+    def ask(*_: object) -> None:
+        deadline.within(ending.END_S)  # here, not in the loop, which may not come to it
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(stop.set)
+
     for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+        signal.signal(signum, ask)
     listeners = (
         listen("GAD_PORT", settings.port),
         listen("GAD_PRIVATE_PORT", settings.private_port),
@@ -256,7 +246,7 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(process.close)  # after whatever still uses its connections
         await stack.enter_async_context(
-            _background(
+            ending.background(
                 metrics.watch_event_loop(),
                 process.revocations.run(),
                 *(leader.run() for leader in process.leaders),
@@ -274,14 +264,16 @@ async def serve(settings: Settings) -> None:
         log.info("started", extra={"fields": {"version": __version__, "port": settings.port}})
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        deadline.within(ending.END_S)
         process.health.stopping = True
         log.info("stopping")
         if (await process.health.ready()).checks["rotation"]["ok"]:
-            await asyncio.sleep(LAME_DUCK_S)
+            await asyncio.sleep(ending.LAME_DUCK_S)
         for server in servers:
             server.should_exit = True
         stopped.cancel()
         await asyncio.gather(*tasks)
+        deadline.within(ending.CANCEL_S + ending.CLOSE_S + ending.LAST_S)
     log.info("stopped")
 
 

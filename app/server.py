@@ -9,13 +9,11 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from app.ending import DRAIN_S
 from app.errors import StartError
 from app.ws.messages import MAX_MESSAGE
 from app.ws.protocol import SocketProtocol
 
-# At most this for open requests, after which they are cut off: with main.LAME_DUCK_S under the 25 s of the
-# product contract, section 14, and under the container's 30 s of grace.
-DRAIN_S = 23
 KEEP_ALIVE_S = 75  # longer than the proxy keeps an idle connection, so that the proxy closes first
 
 

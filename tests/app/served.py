@@ -89,12 +89,12 @@ class Served:
 
 
 @contextmanager
-def served(env: Mapping[str, str], scratch: Path) -> Iterator[Served]:
-    """`python -m app.main`; killed at the end if it still runs."""
+def served(env: Mapping[str, str], scratch: Path, module: str = "app.main") -> Iterator[Served]:
+    """`python -m <module>`; killed at the end if it still runs."""
     log = scratch / "stdout.log"
     with log.open("wb") as out:
         child = subprocess.Popen(
-            [sys.executable, "-m", "app.main"], env=env, stdout=out, stderr=subprocess.STDOUT
+            [sys.executable, "-m", module], env=env, stdout=out, stderr=subprocess.STDOUT
         )
         try:
             with (
