@@ -11,6 +11,7 @@ from pyinfra.facts.server import OsRelease
 from infra.host.banners import steps as banners
 from infra.host.deployer import steps as deployer
 from infra.host.docker import steps as docker
+from infra.host.files import steps as files
 from infra.host.kernel import steps as kernel
 from infra.host.plan import read_run
 from infra.host.software import steps as software
@@ -29,6 +30,8 @@ ssh.configure_client(_plan)
 ssh.harden_server(_plan, reach=_reach)
 docker.install_engine(_plan)
 docker.prepare_folder(_plan)
+files.keep_files(_plan)
+files.keep_path(_plan)
 kernel.set_sysctl(_plan)
 kernel.block_modules(_plan)
 kernel.drop_cores(_plan)
