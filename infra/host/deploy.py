@@ -8,11 +8,14 @@ from pyinfra.api.exceptions import DeployError
 from pyinfra.context import host
 from pyinfra.facts.server import OsRelease
 
+from infra.host.audit import steps as audit
 from infra.host.banners import steps as banners
+from infra.host.clock import steps as clock
 from infra.host.deployer import steps as deployer
 from infra.host.docker import steps as docker
 from infra.host.files import steps as files
 from infra.host.kernel import steps as kernel
+from infra.host.logs import steps as logs
 from infra.host.plan import read_run
 from infra.host.software import steps as software
 from infra.host.ssh import steps as ssh
@@ -40,5 +43,9 @@ software.remove_packages(_plan)
 software.keep_current(_plan)
 software.watch_files(_plan)
 banners.write_banners(_plan)
+audit.record_changes(_plan)
+logs.keep_logs(_plan)
+logs.count_use(_plan)
+clock.set_clock(_plan)
 software.remember_files(_plan)
 ssh.close_root_login(_plan, reach=_reach)

@@ -139,6 +139,11 @@ INSPECTIONS: Mapping[str, str] = {
     "apt": "apt-config dump",
     "apt timers": "systemctl is-active apt-daily.timer apt-daily-upgrade.timer || true",
     "aide": "stat -c '%a %U:%G %n' /var/lib/aide/aide.db || true",
+    "auditd": "cat /etc/audit/auditd.conf || true",
+    "audit rules": "cat /etc/audit/audit.rules || true",
+    "journald": "systemd-analyze cat-config systemd/journald.conf",
+    "log units": "systemctl is-enabled auditd acct sysstat sysstat-collect.timer systemd-timesyncd || true",
+    "clock": "systemd-analyze cat-config systemd/timesyncd.conf; timedatectl show -P Timezone",
     "banners": "cd /etc; for file in issue issue.net motd; do cat $file; echo --; done;"
     " stat -c '%a %U:%G' issue issue.net motd",
     "parameters": "sysctl -a 2>/dev/null",

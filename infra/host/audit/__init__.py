@@ -1,0 +1,1 @@
+"""The kernel's audit: who changed what decides about this server."""

@@ -1,0 +1,1 @@
+"""The clock: one client that sets it, and the time zone."""

@@ -1,0 +1,67 @@
+"""Logs that last as long as they should and fill no disk, and numbers of who used what."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from pyinfra.api.operation import OperationMeta
+from pyinfra.context import host
+from pyinfra.operations import files, systemd
+
+from infra.host import packages
+from infra.host.container import InContainer
+from infra.host.controls import Values
+from infra.host.logs import text
+from infra.host.plan import HostPlan
+from infra.host.step import step
+
+# Beside the service, which only notes a boot: these collect.
+SYSSTAT = ("sysstat.service", "sysstat-collect.timer", "sysstat-summary.timer")
+
+
+@step("Logs", serves=("logs.journal", "logs.other-daemons", "logs.folder-mode", "logs.project-days"))
+def keep_logs(plan: HostPlan, values: Values) -> None:
+    """The journal on disk as the one log, and what the project writes beside it."""
+    packages.absent(name="Remove other daemons", packages=list(values.items("logs.other-daemons")))
+    files.directory(
+        name="Folder of logs",
+        path="/var/log",
+        user="root",
+        group="root",
+        mode=values.text("logs.folder-mode"),
+    )
+    journal = put("Write how the journal is kept", "/etc/systemd/journald.conf", text.journald_conf(values))
+    # Debian's own part would prevail over the file above.
+    vendor = files.link(
+        name="Mask what would prevail", path="/etc/systemd/journald.conf.d/syslog.conf", target="/dev/null"
+    )
+    systemd.service(
+        name="Read how it is kept",
+        service="systemd-journald.service",
+        restarted=True,
+        _if=lambda: journal.did_change() or vendor.did_change(),
+    )
+    packages.present(name="Install logrotate", packages=["logrotate"])
+    put(
+        "Write how the project's logs rotate",
+        "/etc/logrotate.d/gad",
+        text.rotation(values, plan.base_dir),
+    )
+    systemd.service(name="Keep rotation on", service="logrotate.timer", running=True, enabled=True)
+
+
+@step("Accounting", serves=("logs.accounting", "logs.accounting-days"))
+def count_use(plan: HostPlan, values: Values) -> None:
+    """Who ran what, and what the machine did; a container cannot ask the kernel for the first."""
+    packages.present(name="Install acct and sysstat", packages=list(values.items("logs.accounting")))
+    put("Write how long acct keeps", "/etc/default/acct", text.acct(values))
+    put("Write that sysstat collects", "/etc/default/sysstat", text.sysstat())
+    running = None if host.get_fact(InContainer) else True
+    systemd.service(name="Keep acct on", service="acct.service", running=running, enabled=True)
+    for unit in host.loop(SYSSTAT):  # type: ignore[no-untyped-call]
+        systemd.service(name="Keep sysstat on", service=unit, running=True, enabled=True)
+
+
+def put(name: str, path: str, content: str) -> OperationMeta:
+    """A whole file of root's that all may read."""
+    return files.put(name=name, src=StringIO(content), dest=path, user="root", group="root", mode="644")
