@@ -1,1 +1,1 @@
-"""The journal, rotation of the project's logs, the folder of logs, and accounting."""
+"""The journal, rotation of the project's logs, and accounting."""

@@ -19,17 +19,10 @@ from infra.host.step import step
 SYSSTAT = ("sysstat.service", "sysstat-collect.timer", "sysstat-summary.timer")
 
 
-@step("Logs", serves=("logs.journal", "logs.other-daemons", "logs.folder-mode", "logs.project-days"))
+@step("Logs", serves=("logs.journal", "logs.other-daemons", "logs.project-days"))
 def keep_logs(plan: HostPlan, values: Values) -> None:
     """The journal on disk as the one log, and what the project writes beside it."""
     packages.absent(name="Remove other daemons", packages=list(values.items("logs.other-daemons")))
-    files.directory(
-        name="Folder of logs",
-        path="/var/log",
-        user="root",
-        group="root",
-        mode=values.text("logs.folder-mode"),
-    )
     journal = put("Write how the journal is kept", "/etc/systemd/journald.conf", text.journald_conf(values))
     # Debian's own part would prevail over the file above.
     vendor = files.link(

@@ -116,13 +116,6 @@ def test_the_journal_is_the_one_log(runs: Runs) -> None:
     assert "systemd" in runs.now["packages"].split()
 
 
-@control("logs.folder-mode")
-def test_the_folder_of_logs(server: Server) -> None:
-    server.run("chmod 777 /var/log")
-    assert server.apply().changed == ("Logs | Folder of logs",)
-    assert server.run("stat -c '%a %U:%G' /var/log") == f"{VALUES.text('logs.folder-mode')} root:root\n"
-
-
 @control("logs.project-days")
 def test_logs_of_the_project_end(server: Server) -> None:
     """More rotations than days leave as many files as days."""
