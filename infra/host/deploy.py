@@ -8,6 +8,7 @@ from pyinfra.api.exceptions import DeployError
 from pyinfra.context import host
 from pyinfra.facts.server import OsRelease
 
+from infra.host.accounts import steps as accounts
 from infra.host.audit import steps as audit
 from infra.host.banners import steps as banners
 from infra.host.clock import steps as clock
@@ -31,6 +32,10 @@ if _os != _plan.os:  # never changes while we are here
 deployer.create_deployer(_plan, reach=_reach)
 ssh.configure_client(_plan)
 ssh.harden_server(_plan, reach=_reach)
+accounts.configure_passwords(_plan, reach=_reach)
+accounts.close_accounts(_plan)
+accounts.configure_su(_plan, reach=_reach)
+accounts.configure_shells(_plan)
 docker.install_engine(_plan)
 docker.prepare_folder(_plan)
 files.keep_files(_plan)

@@ -36,30 +36,21 @@ class LoginFailedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """A file as it shall be. Texts in `or_else` are as good: a later step of the same run writes them."""
+    """A file as it shall be."""
 
     path: str
     text: str
     mode: str  # octal, such as "600"
     owner: str = "root:root"
-    or_else: tuple[str, ...] = ()
 
     @property
     def candidate(self) -> str:
-        """Where it is written first; a name with a dot at its end part is read by no daemon."""
+        """Where it is written first; a name that ends so is read by no daemon."""
         return f"{self.path}.candidate"
 
-    @property
-    def before(self) -> str:
-        """Where the present file waits for the proof."""
-        return f"{self.path}.before"
-
     def is_met_by(self, state: FileState | None) -> bool:
-        """Whether the file there is as good as this one."""
-        if state is None:
-            return False
-        sums = {sha256(text.encode()).hexdigest() for text in (self.text, *self.or_else)}
-        return state.mode == self.mode and state.owner == self.owner and state.sha256 in sums
+        """Whether the file there is this one."""
+        return state == FileState(self.mode, self.owner, sha256(self.text.encode()).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -97,6 +88,23 @@ class ArmedFact(FactBase[bool]):
         return output == ["active"]
 
 
+class HoldsFact(FactBase[bool]):
+    """Whether a shell condition is met."""
+
+    def command(self, condition: str) -> str:
+        """`yes` or nothing; never a failure."""
+        return f"if {condition}; then echo yes; fi"
+
+    @staticmethod
+    def default() -> bool:
+        """Of a condition that printed nothing."""
+        return False
+
+    def process(self, output: list[str]) -> bool:
+        """Read what the command printed."""
+        return output == ["yes"]
+
+
 def log_in(login: Sequence[str], *command: str) -> str:
     """Run a command by a fresh login and return what it prints. Raises LoginFailedError."""
     try:
@@ -124,16 +132,22 @@ def replace(
     apply: str,
     login: Sequence[str],
     login_before: Sequence[str] | None = None,
+    holds: str = "true",
+    touched: Sequence[str] = (),
+    undo: str | None = None,
 ) -> Generator[PyinfraCommand, None, None]:
     """Put files in place and prove by `login` that one can still sign in; else the old ones return.
 
     `check` is a shell command that judges the candidates; `{0}` is the path of the first one. `apply` makes
-    the daemon read what is in place, again after a return. `login_before` proves first that the account can
-    sign in at all, for a change that closes another way in. `unit` names the timer. Nothing is done if all
-    files are as they shall be and no earlier change waits for its proof.
+    the daemon read what is in place; after a return `undo` does, or `apply` without one. `touched` are files
+    that `apply` writes: they return as well. `login_before` proves first that the account can sign in at all,
+    for a change that closes another way in. `unit` names the timer. Nothing is done if all files are as they
+    shall be, the shell condition `holds` is met, and no earlier change waits for its proof.
     """
     armed = bool(host.get_fact(ArmedFact, unit=unit))
     met = all(file.is_met_by(host.get_fact(FileStateFact, path=file.path)) for file in staged)
+    met = met and bool(host.get_fact(HoldsFact, condition=holds))
+    paths = [*(file.path for file in staged), *touched]
     if met and not armed:
         return
     if armed and not met:
@@ -152,30 +166,34 @@ def replace(
         candidates = [shlex.quote(file.candidate) for file in staged]
         checked = check.format(*candidates)
         yield StringCommand(f"{checked} || {{ rm -f {' '.join(candidates)}; exit 1; }}")
-        yield StringCommand(arm(staged, unit=unit, apply=apply))
+        yield StringCommand(arm(paths, unit=unit, undo=undo or apply))
         moves = " && ".join(f"mv -f {shlex.quote(f.candidate)} {shlex.quote(f.path)}" for f in staged)
         yield StringCommand(f"{{ {moves} && {apply}; }} || {{ {_give_back(unit)}; exit 1; }}")
     yield FunctionCommand(_prove_or_give_back, (login, unit), {})
-    yield StringCommand(f"rm -f {' '.join(shlex.quote(file.before) for file in staged)}")
+    yield StringCommand(f"rm -f {' '.join(shlex.quote(before(path)) for path in paths)}")
 
 
-def rollback_script(files: Sequence[Staged], *, apply: str) -> str:
+def before(path: str) -> str:
+    """Where the present file waits for the proof; a name that ends so is read by no daemon."""
+    return f"{path}.before"
+
+
+def rollback_script(paths: Sequence[str], *, undo: str) -> str:
     """What the timer runs: the old files return, one that was not there goes, and the daemon reads them."""
     steps = []
-    for file in files:
-        before, path = shlex.quote(file.before), shlex.quote(file.path)
-        steps.append(f"if [ -e {before} ]; then mv -f {before} {path}; else rm -f {path}; fi")
-    return "; ".join([*steps, apply])
+    for each in paths:
+        old, path = shlex.quote(before(each)), shlex.quote(each)
+        steps.append(f"if [ -e {old} ]; then mv -f {old} {path}; else rm -f {path}; fi")
+    return "; ".join([*steps, undo])
 
 
-def arm(files: Sequence[Staged], *, unit: str, apply: str, after_s: int = ROLLBACK_S) -> str:
+def arm(paths: Sequence[str], *, unit: str, undo: str, after_s: int = ROLLBACK_S) -> str:
     """The shell command that keeps the old files and arms the timer that brings them back after `after_s`."""
-    keep = [
-        f"rm -f {shlex.quote(f.before)}; [ ! -e {shlex.quote(f.path)} ] || "
-        f"cp -a {shlex.quote(f.path)} {shlex.quote(f.before)}"
-        for f in files
-    ]
-    script = shlex.quote(rollback_script(files, apply=apply))
+    keep = []
+    for each in paths:
+        old, path = shlex.quote(before(each)), shlex.quote(each)
+        keep.append(f"rm -f {old}; [ ! -e {path} ] || cp -a {path} {old}")
+    script = shlex.quote(rollback_script(paths, undo=undo))
     timer = (
         f"systemctl reset-failed {unit}.service 2>/dev/null; "
         f"systemd-run --quiet --unit={unit} --on-active={after_s} --timer-property=AccuracySec=1s "

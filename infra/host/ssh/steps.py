@@ -80,35 +80,32 @@ def harden_server(plan: HostPlan, values: Values, *, reach: Reach) -> None:
         apply="systemctl restart ssh.service",  # a reload keeps the old ones; sessions outlive a restart
         login=reach.login_now,
     )
-    replace_sshd_config(plan, values, reach, root_login=True)
+    # As it was when the run began: root's login that an earlier run closed is not opened again.
+    closed = host.get_fact(proven.HoldsFact, condition=f"grep -qx 'PermitRootLogin no' {SSHD_CONFIG}")
+    replace_sshd_config(
+        plan, values, login=reach.login_planned, login_before=reach.login_now, root_login=not closed
+    )
 
 
 @step("Root's login", serves=SERVED)
 def close_root_login(plan: HostPlan, values: Values, *, reach: Reach) -> None:
     """The last step of all: from here on only the deploy user signs in."""
-    replace_sshd_config(plan, values, reach, root_login=False)
+    login = reach.login_planned
+    replace_sshd_config(plan, values, login=login, login_before=login, root_login=False)
 
 
-def replace_sshd_config(plan: HostPlan, values: Values, reach: Reach, *, root_login: bool) -> None:
-    """The whole file, by a proven change. A file that has root's login closed already is not opened again."""
+def replace_sshd_config(
+    plan: HostPlan, values: Values, *, login: tuple[str, ...], login_before: tuple[str, ...], root_login: bool
+) -> None:
+    """The whole file, by a proven change."""
     supported = host.get_fact(Algorithms)
-    wanted, closed = (
-        text.sshd_config(values, port=plan.ssh_port, supported=supported, root_login=open_to_root)
-        for open_to_root in (root_login, False)
-    )
+    content = text.sshd_config(values, port=plan.ssh_port, supported=supported, root_login=root_login)
     proven.replace(
         name="Write sshd_config and prove a login",
-        staged=[
-            proven.Staged(
-                path=SSHD_CONFIG,
-                text=wanted,
-                mode=values.text("ssh.server-config-mode"),
-                or_else=(closed,),
-            )
-        ],
+        staged=[proven.Staged(path=SSHD_CONFIG, text=content, mode=values.text("ssh.server-config-mode"))],
         unit="gad-sshd-rollback",
         check="sshd -t -f {0}",
         apply="systemctl reload ssh.service",
-        login=reach.login_planned,
-        login_before=reach.login_now,
+        login=login,
+        login_before=login_before,
     )

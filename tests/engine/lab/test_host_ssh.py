@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from infra.host.controls import Scalar, Value
-from infra.host.proven import Staged, arm
+from infra.host.proven import arm
 from tests.engine.lab.hardened import DEPLOYER, VALUES, Runs, Server, eventually
 
 pytestmark = pytest.mark.engine
@@ -158,6 +159,7 @@ def test_an_account_outside_the_group_does_not_come_in(server: Server) -> None:
     assert "Permission denied (publickey)" in answer.error
 
 
+SSHD_CONFIG, RELOAD = "/etc/ssh/sshd_config", "systemctl reload ssh.service"
 CONFIG = "sha256sum /etc/ssh/sshd_config /home/deploy/.ssh/authorized_keys /etc/default/ssh; ls /etc/ssh"
 TIMERS = "systemctl list-units --all --plain --no-legend 'gad-*-rollback.*'"
 
@@ -209,10 +211,9 @@ def test_keys_that_do_not_open_are_taken_back(server: Server) -> None:
 @pytest.mark.usefixtures("unchanged")
 def test_a_change_that_nobody_proves_is_taken_back_by_the_timer(server: Server) -> None:
     """We are gone: nobody disarms it. The time is shorter than the real one, the command is the same."""
-    file = Staged(path="/etc/ssh/sshd_config", text="", mode="600")
-    armed = arm([file], unit="gad-sshd-rollback", apply="systemctl reload ssh.service", after_s=5)
-    closed = f"(cat {file.path}; echo DenyUsers {DEPLOYER}) >{file.candidate}"
-    server.run(f"{closed}; {armed} && mv {file.candidate} {file.path} && systemctl reload ssh.service")
+    armed = arm([SSHD_CONFIG], unit="gad-sshd-rollback", undo=RELOAD, after_s=5)
+    closed = f"(cat {SSHD_CONFIG}; echo DenyUsers {DEPLOYER}) >/run/closed"
+    server.run(f"{closed}; {armed} && install -m 600 /run/closed {SSHD_CONFIG} && {RELOAD}")
     answer = server.ask("true")
     assert answer.code == 255
     back = eventually(lambda: server.ask("true"), until=lambda said: said.code == 0)
@@ -221,8 +222,20 @@ def test_a_change_that_nobody_proves_is_taken_back_by_the_timer(server: Server) 
 
 def test_a_change_that_was_never_proven_is_proven_by_the_next_run(server: Server) -> None:
     """An earlier run ended between change and proof: the file is right, and the timer would undo it."""
-    file = Staged(path="/etc/ssh/sshd_config", text="", mode="600")
-    server.run(arm([file], unit="gad-sshd-rollback", apply="systemctl reload ssh.service"))
+    server.run(arm([SSHD_CONFIG], unit="gad-sshd-rollback", undo=RELOAD))
     assert "gad-sshd-rollback.timer" in server.run(TIMERS)
     assert server.apply().changed == ("SSH server | Write sshd_config and prove a login",)
     assert server.run(TIMERS) == ""
+
+
+def test_the_port_moves_and_moves_back(server: Server) -> None:
+    """By the lab's own address, where each port is reached. One change: root is not let in meanwhile."""
+    address = server.run("ip -4 -o addr show dev eth0").split()[3].split("/")[0]
+    old, new = (replace(server.access, address=address, port=port) for port in (22, 2022))
+    there = replace(server, access=new, first=old)
+    back = replace(server, access=old, first=new)
+    moved = ("SSH server | Write sshd_config and prove a login",)
+    assert there.apply(there.plan(ssh_port=2022)).changed == moved
+    assert [there.ask("true").code, back.ask("true").code] == [0, 255]
+    assert back.apply().changed == moved
+    assert [there.ask("true").code, back.ask("true").code] == [255, 0]

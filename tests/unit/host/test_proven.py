@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from infra.host.deployer.text import authorized_keys, sudo_rule
-from infra.host.proven import FileState, LoginFailedError, Staged, log_in, rollback_script
+from infra.host.proven import FileState, LoginFailedError, Staged, before, log_in, rollback_script
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUR"
 
 
 def test_the_old_file_returns_and_the_daemon_reads_it(tmp_path: Path) -> None:
-    old, new = (Staged(path=str(tmp_path / name), text="new", mode="600") for name in ("it's", "fresh"))
-    for file in (old, new):
-        Path(file.path).write_text("new")
-    Path(old.before).write_text("old")
-    script = rollback_script([old, new], apply=f"cat '{tmp_path}'/it*s >{tmp_path}/read")
+    old, new = (str(tmp_path / name) for name in ("it's", "fresh"))
+    for path in (old, new):
+        Path(path).write_text("new")
+    Path(before(old)).write_text("old")
+    script = rollback_script([old, new], undo=f"cat '{tmp_path}'/it*s >{tmp_path}/read")
     subprocess.run(["sh", "-c", script], check=True)
     left = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert left == {"it's": "old", "read": "old"}  # what was not there before is gone again
@@ -34,7 +34,6 @@ def state(text: str, *, mode: str = "600", owner: str = "root:root") -> FileStat
     ("found", "met"),
     [
         (state("wanted"), True),
-        (state("final"), True),  # the last step of an earlier run wrote it
         (state("old"), False),
         (state("wanted", mode="644"), False),
         (state("wanted", owner="deploy:deploy"), False),
@@ -42,7 +41,7 @@ def state(text: str, *, mode: str = "600", owner: str = "root:root") -> FileStat
     ],
 )
 def test_when_a_file_is_as_it_shall_be(found: FileState | None, met: bool) -> None:
-    file = Staged(path="/etc/ssh/sshd_config", text="wanted", mode="600", or_else=("final",))
+    file = Staged(path="/etc/ssh/sshd_config", text="wanted", mode="600")
     assert file.is_met_by(found) is met
 
 

@@ -1,0 +1,1 @@
+"""Accounts: passwords and their age, locks after failures, su and sudo, idle shells."""
