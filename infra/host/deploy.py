@@ -14,6 +14,7 @@ from infra.host.banners import steps as banners
 from infra.host.clock import steps as clock
 from infra.host.deployer import steps as deployer
 from infra.host.docker import steps as docker
+from infra.host.firewall import steps as firewall
 from infra.host.files import steps as files
 from infra.host.kernel import steps as kernel
 from infra.host.logs import steps as logs
@@ -30,8 +31,10 @@ if _os != _plan.os:  # never changes while we are here
     raise DeployError(f"this server is {_os}, the plan is for {_plan.os}")
 
 deployer.create_deployer(_plan, reach=_reach)
+firewall.let_ssh_move(_plan)
 ssh.configure_client(_plan)
 ssh.harden_server(_plan, reach=_reach)
+firewall.close_ports(_plan, reach=_reach)
 accounts.configure_passwords(_plan, reach=_reach)
 accounts.close_accounts(_plan)
 accounts.configure_su(_plan, reach=_reach)

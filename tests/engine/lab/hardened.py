@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[3]
 CONTROLS = load(ROOT, today=datetime.now(UTC).date())
 VALUES = CONTROLS.values_for("debian-13")
 DEPLOYER = "deploy"
+OPEN_PORTS = tuple(
+    {"port": port, "protocol": protocol} for port, protocol in ((80, "tcp"), (443, "tcp"), (443, "udp"))
+)
 # sshd refuses a source for a while after failed logins, which the tests provoke (PerSourcePenalties).
 PATIENCE_S = 90
 T = TypeVar("T")
@@ -63,7 +66,7 @@ class Server:
             "deploy_user": DEPLOYER,
             "deploy_keys": (self.public_key,),
             "ssh_port": 22,
-            "open_ports": (),
+            "open_ports": OPEN_PORTS,
             "values": Values({**VALUES.root, **values}),
             **changes,
         }
@@ -132,6 +135,7 @@ INSPECTIONS: Mapping[str, str] = {
     "ssh.socket": "systemctl is-enabled ssh.socket || true; systemctl is-active ssh.socket || true",
     "shadow": "getent shadow deploy || true",
     "sudo": "sudo -l -U deploy || true",
+    "firewall": "nft list table inet gad || true",
     "docker": "docker info --format '{{json .}}' || true",
     "daemon.json": "cat /etc/docker/daemon.json || true",
     "docker files": "stat -c '%n %a %U:%G' /etc/docker /etc/docker/daemon.json /opt/grupogad || true",
