@@ -14,8 +14,8 @@ from infra.host.banners import steps as banners
 from infra.host.clock import steps as clock
 from infra.host.deployer import steps as deployer
 from infra.host.docker import steps as docker
-from infra.host.firewall import steps as firewall
 from infra.host.files import steps as files
+from infra.host.firewall import steps as firewall
 from infra.host.kernel import steps as kernel
 from infra.host.logs import steps as logs
 from infra.host.plan import read_run
