@@ -29,9 +29,7 @@ UPKEEP: tuple[Duty, ...] = (
 def leaders(url: str, *, stream: Stream, name: str, rotation: Rotation) -> tuple[Leader, ...]:
     """Who does them; each runs for ever in every process, and leads in one."""
     publisher = outbox.Publisher(stream)
-    events = (
-        Duty(name="outbox", every_s=1, run=publisher.publish, channel=CHANNEL, rest_s=PUBLISH_REST_S),
-    )
+    events = (Duty(name="outbox", every_s=1, run=publisher.publish, channel=CHANNEL, rest_s=PUBLISH_REST_S),)
     return (
         Leader(url, events, lock=EVENTS_LOCK, name=f"{name}-events", rotation=rotation),
         Leader(url, UPKEEP, lock=UPKEEP_LOCK, name=f"{name}-upkeep", rotation=rotation),
