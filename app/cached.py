@@ -5,11 +5,16 @@ that were read before it was computed, and is good only while all of them still 
 give it another word: no scan, and an answer whose computation began before the purge is never served after.
 A generation that Redis evicted is a purge. Without Redis every answer is computed, once for all who ask
 this process at the same time; across processes each computes once.
+
+A purge that Redis did not hear is owed. This process pays before it looks anything up, so it never serves an
+answer from before. Another one may, from Redis' return until this one pays: `AWAY_S` and a command's time, as
+`ContentCache.run` pays unasked; and for what is left of `Kind.ttl_s` if this process ends before it can pay.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections import Counter
@@ -31,6 +36,8 @@ PREFIX = "gad:v1:"
 ALL = "all"  # the tag of every answer
 GENERATION_S = 86_400  # chosen: far longer than any answer is kept
 AWAY_S = 1.0  # chosen: a Redis that just failed is not asked again by each request
+
+log = logging.getLogger("gad.cached")
 
 
 class Kind(StrEnum):
@@ -80,6 +87,7 @@ class ContentCache:
         self._away_until = 0.0
         self._purges = 0
         self._owed: dict[str, int] = {}  # tags to be purged, each with the number of its purge
+        self._is_behind = asyncio.Event()  # set while something is owed that nobody is about to pay
         self._running: dict[tuple[str, bytes | None, int], asyncio.Task[bytes]] = {}
         self.results: Counter[str] = Counter()
         """Lookups of this process by result: hit, miss, error."""
@@ -105,12 +113,28 @@ class ContentCache:
 
     async def purge(self, *tags: str) -> None:
         """End every answer that hangs on one of `tags`. Without Redis the purge is owed, and done first
-        thing when it is back."""
+        thing when it is back; a write does not wait for a Redis that just failed."""
         self._owe(*tags)
+        if self._clock() < self._away_until:
+            self._is_behind.set()
+            return
         try:
             await self._pay()
         except CACHE_ERRORS:
             self._note_failure()
+
+    async def run(self) -> None:
+        """Pay what is owed as soon as Redis answers again, whoever asks or not. Cancel to stop."""
+        while True:
+            await self._is_behind.wait()
+            await asyncio.sleep(max(0.0, self._away_until - self._clock()))
+            try:
+                await self._pay()
+            except CACHE_ERRORS:
+                self._note_failure()
+            except Exception:
+                log.exception("paying purges failed")
+                await asyncio.sleep(AWAY_S)
 
     async def count(self) -> dict[str, int]:
         """Answers stored now, by kind. Raises one of CACHE_ERRORS."""
@@ -124,8 +148,12 @@ class ContentCache:
     async def purge_all(self) -> None:
         """End every answer. Raises one of CACHE_ERRORS: somebody is waiting to hear that it is done."""
         self._owe(ALL)
-        await self._pay()
-        await self._redis.delete(*map(_keys_of, Kind))
+        try:
+            await self._pay()
+            await self._redis.delete(*map(_keys_of, Kind))
+        except CACHE_ERRORS:
+            self._note_failure()
+            raise
 
     async def _look(self, entry: Entry) -> _Seen:
         if self._clock() < self._away_until:
@@ -195,9 +223,13 @@ class ContentCache:
         for tag, number in tags.items():
             if self._owed.get(tag) == number:  # else it was owed again while Redis was busy with this one
                 del self._owed[tag]
+        if not self._owed:
+            self._is_behind.clear()
 
     def _note_failure(self) -> None:
         self._away_until = self._clock() + AWAY_S
+        if self._owed:
+            self._is_behind.set()
 
     def _landed(self, flight: tuple[str, bytes | None, int], done: asyncio.Task[bytes]) -> None:
         del self._running[flight]

@@ -249,6 +249,7 @@ async def serve(settings: Settings) -> None:
             ending.background(
                 metrics.watch_event_loop(),
                 process.revocations.run(),
+                process.api.state.content.run(),
                 *(leader.run() for leader in process.leaders),
                 *process.sockets.loops(lambda: process.health.stopping),
             )

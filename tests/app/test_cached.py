@@ -9,9 +9,11 @@ from uuid import uuid4
 
 import orjson
 import pytest
+from redis.asyncio.connection import AbstractConnection
 from stores import Stores, wait_for
+from test_leader import until
 
-from app import metrics
+from app import ending, metrics
 from app.cache import Cache
 from app.cached import ALL, ContentCache, Entry, Kind, _generation
 from app.stats.invalidation import of_user, task_changed
@@ -190,31 +192,92 @@ async def test_all_goes_at_once_and_is_counted_without_a_scan(stores: Stores, so
         assert [(await ask(here, place, source))[1] for place in places] == [False] * 3
 
 
-async def test_without_redis_it_computes_and_a_purge_is_owed(stores: Stores, source: Source) -> None:
+@asynccontextmanager
+async def paused(stores: Stores) -> AsyncIterator[None]:
+    """Redis keeps its data and does not answer."""
+    await asyncio.to_thread(stores.redis.pause)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(stores.redis.unpause)
+        await asyncio.to_thread(wait_for, stores.redis_answers, "Redis answers")
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A word for each time this process says something to Redis, its greetings too; they hold a password."""
+    commands: list[str] = []
+    send = AbstractConnection.send_packed_command
+
+    async def note(connection: AbstractConnection, command: bytes, check_health: bool = True) -> None:
+        commands.append("said")
+        await send(connection, command, check_health)
+
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", note)
+    return commands
+
+
+async def test_without_redis_it_computes_and_a_purge_is_owed(
+    stores: Stores, source: Source, sent: list[str]
+) -> None:
     clock = Clock()
     place = entry(Kind.TEAM, "owed")
     async with replica(stores, clock) as content:
         await content.get(place, source)
-        await asyncio.to_thread(stores.redis.pause)  # it keeps its data, and does not answer
-        try:
+        async with paused(stores):
             assert await ask(content, place, source) == (2, False)
-            began = asyncio.get_running_loop().time()
+            sent.clear()
             assert await ask(content, place, source) == (3, False)
-            assert asyncio.get_running_loop().time() - began < 0.1  # not asked again for a second
+            assert sent == []  # not asked again for a second
             source.go.clear()
             crowd = [asyncio.create_task(ask(content, place, source)) for _ in range(5)]
             await asyncio.sleep(0.05)
             source.go.set()
             assert set(await asyncio.gather(*crowd)) == {(4, False)}
             await content.purge("owed")
-        finally:
-            await asyncio.to_thread(stores.redis.unpause)
-            await asyncio.to_thread(wait_for, stores.redis_answers, "Redis answers")
         clock.now += 2
         # What was stored before the purge is still in Redis, and must not be served.
         assert await ask(content, place, source) == (5, False)
         assert await ask(content, place, source) == (5, True)
     assert content.results["error"] == 7
+
+
+async def test_while_redis_is_away_a_purge_says_nothing_to_it_and_is_owed(
+    stores: Stores, source: Source, sent: list[str]
+) -> None:
+    clock = Clock()
+    first, second = entry(Kind.TEAM, "first"), entry(Kind.TEAM, "second")
+    async with replica(stores, clock) as content, replica(stores) as other:
+        for place in (first, second):
+            await content.get(place, source)
+        async with paused(stores):
+            await content.purge("first")
+            assert sent  # it was tried, and is known to be away
+            sent.clear()
+            await content.purge("second")
+            assert sent == []
+            assert await ask(content, first, source) == (3, False)
+            assert await ask(content, second, source) == (4, False)
+            assert sent == []
+        assert await ask(content, second, source) == (5, False)  # still not asked, so nothing old is served
+        clock.now += 2
+        assert await ask(content, second, source) == (6, False)
+        assert await ask(other, first, source) == (7, False)
+
+
+async def test_a_purge_that_is_owed_is_paid_unasked(stores: Stores, source: Source) -> None:
+    """So that another process serves the old answer no longer than it must."""
+    place = entry(Kind.TASKS, "unasked")
+    async with replica(stores) as here, replica(stores) as there, ending.background(here.run()):
+        await here.get(place, source)
+        async with paused(stores):
+            await here.purge("unasked")
+            await here.purge("unasked")
+            assert "unasked" in here._owed
+        await until(lambda: not here._owed, within_s=20)
+        assert await ask(there, place, source) == (2, False)
+        await here.purge("unasked")  # one more, which Redis hears at once
+        assert await ask(there, place, source) == (3, False)
 
 
 async def test_everything_hangs_on_the_tag_of_all(content: ContentCache, source: Source) -> None:
