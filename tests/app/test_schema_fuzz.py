@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import bodies
+import httpx
 import pytest
 from served import Served, environment, run, served
 from stores import Stores
@@ -131,6 +132,7 @@ class Report:
     tested: int
     selected: int
     failures: list[str]
+    was_signed_in: bool  # at its end: else all of it was 401, and nothing was tried
     output: str
 
 
@@ -150,6 +152,7 @@ def fuzz(subject: Subject, level: int, scratch: Path, *options: str) -> Report:
         "SCHEMATHESIS_HOOKS": "fuzz_hooks",
         "PYTHONPATH": str(Path(__file__).parent),
         "GAD_FUZZ_IDS": json.dumps(subject.ids),
+        "GAD_FUZZ_SELF": me(subject, level).json()["uuid"],
     }
     done = subprocess.run(
         command,
@@ -169,13 +172,14 @@ def fuzz(subject: Subject, level: int, scratch: Path, *options: str) -> Report:
         tested=found["operations"]["tested"],
         selected=found["operations"]["selected"],
         failures=found["failures"],
+        was_signed_in=me(subject, level).status_code == 200,
         output=output,
     )
 
 
-def is_signed_in(subject: Subject, level: int) -> bool:
+def me(subject: Subject, level: int) -> httpx.Response:
     headers = {"Authorization": f"Bearer {subject.tokens[level]}"}
-    return subject.api.public.get("/api/v1/users/me", headers=headers).status_code == 200
+    return subject.api.public.get("/api/v1/users/me", headers=headers)
 
 
 def bugs(log: Path) -> list[str]:
@@ -202,7 +206,7 @@ def test_the_api_does_what_its_document_says(
     assert bugs(subject.api.log) == []
     assert report.tested == report.selected > 50
     assert report.cases >= LEAST_CASES
-    assert is_signed_in(subject, level)  # else all of it was 401, and nothing was tried
+    assert report.was_signed_in
 
 
 @pytest.mark.usefixtures("reports")
