@@ -51,6 +51,18 @@ def replicas(
             context.__exit__(None, None, None)
 
 
+@asynccontextmanager
+async def ready(
+    stores: Stores, scratch: Path, *slots: str, **changes: str
+) -> AsyncIterator[tuple[Process, list[Served]]]:
+    """`replicas`, each of them ready."""
+    with replicas(stores, scratch, *slots, **changes) as (process, apis):
+        for api in apis:
+            api.wait_ready(200)
+        yield process, apis
+        await process.close()
+
+
 def token_of(caller: Caller) -> str:
     return caller.headers["Authorization"].removeprefix("Bearer ")
 
@@ -129,6 +141,15 @@ async def peer(
     ) as connection:
         assert connection.subprotocol == "gad.v1"
         yield Peer(connection)
+
+
+@asynccontextmanager
+async def heard(api: Served, caller: Caller, *topics: str) -> AsyncIterator[Peer]:
+    async with peer(api, token_of(caller)) as client:
+        await client.hear("welcome")
+        await client.say(type="subscribe", topics=list(topics))
+        await client.hear("subscribed")
+        yield client
 
 
 async def publish(database: Database, *topics: str, kind: str = "alert", **data: object) -> None:
