@@ -17,12 +17,18 @@ from app.errors import MEDIA_TYPE, Code, ProblemBody
 from app.i18n import text
 from app.policy import RULES, Rule
 
+
+def _always(description: str, kind: str) -> dict[str, Any]:
+    """A header that no such answer lacks."""
+    return {"description": description, "required": True, "schema": {"type": kind}}
+
+
 CREATED: dict[int | str, dict[str, Any]] = {
-    201: {"headers": {"Location": {"description": "Where the new thing is.", "schema": {"type": "string"}}}}
+    201: {"headers": {"Location": _always("Where the new thing is.", "string")}}
 }
 _REF = {"$ref": "#/components/schemas/Problem"}
-_RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-_ETAG = {"ETag": {"description": "The version; send it back as If-Match.", "schema": {"type": "string"}}}
+_RETRY = {"Retry-After": _always("Seconds to wait.", "integer")}
+_ETAG = {"ETag": _always("The version; send it back as If-Match.", "string")}
 # The problem that stands for its status in the examples; a 409 of a route may have another code.
 _EXAMPLES = {code.status: code for code in reversed(Code)} | {
     401: Code.UNAUTHENTICATED,
@@ -99,7 +105,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            _complete(method.upper(), path, RULES[method.upper(), path], operation)
+            _complete(path, RULES[method.upper(), path], operation, schemas)
     return document
 
 
@@ -119,7 +125,7 @@ def _restore_nulls(value: Any, schema: dict[str, Any], schemas: dict[str, Any]) 
                 _restore_nulls(value[name], part, schemas)
 
 
-def _complete(method: str, path: str, rule: Rule, operation: dict[str, Any]) -> None:
+def _complete(path: str, rule: Rule, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     operation["security"] = [{"bearer": []}] if rule.level is not None else []
     operation["x-gad-level"] = int(rule.level) if rule.level is not None else 0
     if rule.own_below is not None:
@@ -130,7 +136,9 @@ def _complete(method: str, path: str, rule: Rule, operation: dict[str, Any]) -> 
         answers.setdefault(str(status), _problem(status))
     if "201" in answers:
         answers["201"].setdefault("headers", {}).update(CREATED[201]["headers"])
-    versioned = method in {"GET", "PATCH", "PUT"} and path.endswith("}") and "200" in answers
-    if versioned and "application/json" in answers["200"].get("content", {}):
-        answers["200"].setdefault("headers", {}).update(_ETAG)
+    for answer in answers.values():
+        ref = answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+        fields = schemas.get(ref.rpartition("/")[2], {}).get("properties", {})
+        if fields.get("version", {}).get("type") == "integer":
+            answer.setdefault("headers", {}).update(_ETAG)
     operation["responses"] = dict(sorted(answers.items()))

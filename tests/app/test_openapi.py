@@ -175,6 +175,21 @@ def test_levels_are_the_tables(document: dict[str, Any]) -> None:
     assert own["GET", "/api/v1/officers/{officer_id}"] == 2
 
 
+def test_what_has_a_version_comes_with_its_etag(document: dict[str, Any]) -> None:
+    """That they all send it, test_schema_fuzz.py says: a required header."""
+    headers = {
+        key: answer.get("headers", {}).get("ETag", {})
+        for key, operation in operations(document).items()
+        for status, answer in operation["responses"].items()
+        if status.startswith("2")
+    }
+    with_etag = {key for key, header in headers.items() if header.get("required")}
+    changes = {key for key in headers if key[0] == "PATCH"}
+    assert with_etag >= changes | {("GET", path) for _, path in changes}
+    assert ("POST", "/api/v1/tasks/{task_id}/start") in with_etag
+    assert not with_etag & {("GET", "/health/ready"), ("GET", "/api/v1/stats/users/{user_id}")}
+
+
 async def test_production_shows_no_document(stores: Stores) -> None:
     process = build(settings_for(stores, env="production"))
     transport = httpx.ASGITransport(app=process.public)
