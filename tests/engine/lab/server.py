@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from infra.image_lock import read_lock
 from infra.operate import lab_engine
 from infra.operate.images.build import build_images
 from infra.operate.images.progress import reporting
@@ -19,6 +20,11 @@ DOCKER = (
     " && apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends docker.io docker-cli"
 )
 APT_S = 300  # measured: 21 s beside other tests; a slow mirror gets time
+
+
+def image(name: str) -> str:
+    """An image of ours by digest, as the registry has it; the labs' fixtures see that it is built."""
+    return read_lock(ROOT).require(name).digest
 
 
 def name_of(purpose: str) -> str:

@@ -8,14 +8,13 @@ from contextlib import closing
 
 import pytest
 
-from infra.image_lock import read_lock
 from infra.operate import docker_engine
-from tests.engine.lab.hardened import DEPLOYER, ROOT, VALUES, Runs, Server
+from tests.engine.lab.hardened import DEPLOYER, VALUES, Runs, Server
+from tests.engine.lab.server import image
 
 pytestmark = pytest.mark.engine
 control = pytest.mark.control
 DAEMON = VALUES.under("daemon_json")
-IMAGE = read_lock(ROOT).require("redis").digest
 # What the daemon itself says of a key: key → its word in `docker info` and what is there.
 SAID = {
     "live-restore": ("LiveRestoreEnabled", True),
@@ -79,7 +78,7 @@ def test_it_listens_on_no_address(server: Server) -> None:
 @pytest.fixture
 def container(server: Server) -> Iterator[str]:
     """A container that says nothing of its own, with a published port."""
-    server.run(f"docker run -d --name plain -p 18080:6379 --entrypoint sleep {IMAGE} 600")
+    server.run(f"docker run -d --name plain -p 18080:6379 --entrypoint sleep {image('redis')} 600")
     yield "plain"
     server.run("docker rm -f plain")
 
@@ -103,7 +102,7 @@ STARTED = "docker inspect -f '{{.State.StartedAt}} {{.State.Status}} {{.RestartC
 def test_containers_outlive_the_change_that_protects_them(server: Server, container: str) -> None:
     """Also where live-restore was off so far, so that an old server can be hardened while it works."""
     server.run("docker rm -f plain; echo '{}' >/etc/docker/daemon.json && systemctl restart docker")
-    server.run(f"docker run -d --name plain --entrypoint sleep {IMAGE} 600")
+    server.run(f"docker run -d --name plain --entrypoint sleep {image('redis')} 600")
     started = server.run(STARTED)
     assert server.apply().changed == ("Docker | Write daemon.json",)
     assert server.run(STARTED) == started

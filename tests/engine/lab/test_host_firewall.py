@@ -9,13 +9,12 @@ from contextlib import contextmanager
 import docker
 import pytest
 
-from infra.image_lock import read_lock
 from infra.operate.lab import LabName
 from tests.engine.lab.hardened import ROOT, VALUES, Runs, Server
+from tests.engine.lab.server import image
 
 pytestmark = pytest.mark.engine
 control = pytest.mark.control
-IMAGE = read_lock(ROOT).require("redis").digest
 PONG = b"+PONG\r\n"
 OPEN, CLOSED, LOCAL = 443, 8081, 8082  # published: open in the plan, not open, on loopback only
 LOOPBACK = "127.0.0.77"
@@ -29,7 +28,7 @@ def address(server: Server) -> Iterator[str]:
         name = f"redis-{port.rpartition(':')[2]}"
         server.run(
             f"docker run -d --name {name} -p {port}:6379 --restart unless-stopped "
-            f"--entrypoint redis-server {IMAGE} --save '' --protected-mode no"
+            f"--entrypoint redis-server {image('redis')} --save '' --protected-mode no"
         )
     yield server.run("ip -4 -o addr show eth0").split()[3].partition("/")[0]
     server.run(f"docker rm -f redis-{OPEN} redis-{CLOSED} redis-{LOCAL}")
