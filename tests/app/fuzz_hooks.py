@@ -20,6 +20,8 @@ KNOWN: dict[str, list[str]] = json.loads(os.environ["GAD_FUZZ_IDS"])
 SELF = UUID(os.environ["GAD_FUZZ_SELF"])  # the account that calls
 NEAR = {"lat": -0.2, "lon": -78.5}
 BOX = ("south", "west", "north", "east")
+# What databases, encodings and screens stumble over; random text holds it too seldom.
+AWKWARD = ("\x00", "Ñandú \U0001f6a8", "\u202enerevni", "e\u0301" * 3, "'; --", "%_\\", "\ufffe")
 
 _calls: dict[str, Iterator[int]] = defaultdict(itertools.count)
 
@@ -66,6 +68,18 @@ def before_call(_context: Any, case: Any, _kwargs: dict[str, Any]) -> None:
         case.query = {k: v for k, v in case.query.items() if k not in BOX} | NEAR
     if isinstance(case.body, MutableMapping):
         adjust(case.operation.label, case.body, number)
+    if number % 4 == 2:
+        disturb(case.body, number // 4)
+        disturb(case.query, number // 4)
+
+
+def disturb(values: object, number: int) -> None:
+    """Append awkward text to one text; the rest stays as it is, so that it gets far."""
+    if not isinstance(values, MutableMapping):
+        return
+    texts = [name for name, value in values.items() if isinstance(value, str) and not is_id(value)]
+    if texts:
+        values[texts[number % len(texts)]] += AWKWARD[number // len(texts) % len(AWKWARD)]
 
 
 def adjust(label: str, body: MutableMapping[str, Any], number: int) -> None:

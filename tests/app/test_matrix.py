@@ -13,8 +13,10 @@ import httpx
 import pytest
 from bodies import Caller, Callers, new_caller, officer, person
 
-from app.main import Process
+from app.errors import StartError
+from app.main import Process, build
 from app.policy import API, RULES, Rule
+from app.settings import Settings
 
 OWN, OTHERS = "own", "another's"
 TITLE = "Patrullaje de la matriz"
@@ -163,3 +165,10 @@ def test_the_matrix_has_every_row_of_the_table() -> None:
     assert {(case.method, case.path) for case in cases()} == set(RULES)
     assert sum(case.whose == OTHERS for case in cases()) >= 10
     assert {case.method for case in cases()} <= METHODS
+
+
+def test_a_route_without_a_row_stops_the_start(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(RULES, ("GET", f"{API}/map"))  # type: ignore[arg-type]  # nobody else may change it
+    with pytest.raises(StartError) as caught:
+        build(settings)
+    assert caught.value.fact.startswith(f"GET {API}/map has no rule")
