@@ -125,13 +125,7 @@ class Database:
                 timeout=CONNECT_S,
                 # The server cancels at statement_ms; this ends the wait when the server itself is gone.
                 command_timeout=statement_ms / 1000 + 1,
-                server_settings={
-                    "application_name": name,
-                    # The planner takes an unknown LIMIT for a tenth of the table and would plan a list anew
-                    # each time, which costs as much as the list. Tests hold both kinds of plan to few rows.
-                    "plan_cache_mode": "force_generic_plan",
-                    "statement_timeout": str(statement_ms),
-                },
+                server_settings={"statement_timeout": str(statement_ms), "application_name": name},
             )
 
         self._engine = create_async_engine(

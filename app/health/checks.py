@@ -19,7 +19,11 @@ from app.rotation import Rotation
 PROBE_S = 1.0  # under the proxy's own 2 s, so that it reads our reason instead of a timeout
 DEEP_CACHED_S = 5.0  # product contract, section 11
 
-PROBE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+# InternalClientError: the server said goodbye while a statement was on its way.
+PROBE_ERRORS = (
+    *(OSError, TimeoutError, asyncpg.PostgresError),
+    *(asyncpg.InterfaceError, asyncpg.InternalClientError),
+)
 
 State = Literal["ready", "degraded", "unready"]
 Check = dict[str, object]
