@@ -14,7 +14,7 @@ from infra.host.plan import HostPlan, OpenPort
 from infra.operate import host, stack_file
 from infra.operate.host import HostResult
 from infra.operate.place import server_of
-from infra.settings import HTTP_PORT, HTTPS_PORT, Server
+from infra.settings import HTTP_PORT, HTTPS_PORT
 from infra.ssh import SshAccess
 
 # Keys of a stack file behind fields of a plan that are named otherwise.
@@ -59,7 +59,7 @@ def plan_of(root: Path, stack: str) -> ServerPlan:
         raise GadError(
             f"{key}: {first['msg']} ({source})", remedy=f"correct {source}", exit_code=Exit.USAGE
         ) from None
-    handed_over = replace(access, user=wanted.first_user, port=_first_port(server))
+    handed_over = replace(access, user=wanted.first_user, port=wanted.first_port)
     return ServerPlan(access, handed_over, plan)
 
 
@@ -73,11 +73,6 @@ def is_ready(root: Path, stack: str) -> bool:
     """Whether the deploy user reaches an engine there. Raises GadError if nobody we know is let in."""
     asked = plan_of(root, stack)
     return host.reachable(asked.access, asked.first) == asked.access and host.has_engine(asked.access)
-
-
-def _first_port(server: Server) -> int:
-    assert server.hardening is not None  # noqa: S101 - asked before
-    return server.hardening.first_port
 
 
 def _open_ports(proxy: object) -> tuple[OpenPort, ...]:

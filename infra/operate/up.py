@@ -31,6 +31,7 @@ def up(pulumi: Pulumi, say: Say) -> Settings:
     """
     unlock(pulumi, say)
     desired = preflight.load_settings(pulumi)
+    client = None
     if _is_bare(pulumi, desired):
         say("the server is bare: it is made ready first; its space, images and ports are not checked before")
     else:
@@ -39,7 +40,8 @@ def up(pulumi: Pulumi, say: Say) -> Settings:
         repair(pulumi, client, desired.prefix, say)
     pulumi.run("up", *UNATTENDED)
     if desired.file.proxy.tls == "internal":
-        client = preflight.engine_of(desired)
+        # A server that was bare has its engine only now; another's connection serves again.
+        client = client or preflight.engine_of(desired)
         save_authority(pulumi.root, desired.stack, client, f"{desired.prefix}-proxy")
     return desired
 
