@@ -33,7 +33,7 @@ check: venv ## lint, types, Dockerfiles, secrets, import contract, unit tests
 	@git ls-files -z | xargs -0 $(VENV)/detect-secrets-hook --baseline .secrets.baseline && $(PYTEST) -q tests/unit
 
 test: setup check ## every test, on real PostGIS, Redis, Caddy, Docker, sshd
-	@$(GAD) images build && $(PYTEST) -n 2 --dist loadfile $(filter-out tests/unit,$(TESTS))
+	@$(GAD) images build && $(PYTEST) -n 2 $(filter-out tests/unit,$(TESTS))
 
 bench: setup ## what people wait for, measured beside its target (asks first)
 	@$(GAD) bench $(STACK)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 # Test id → why it may be skipped. Empty: nothing may.
 ALLOWED: dict[str, str] = {}
+
+# All test files that begin so ask one server.
+HARDENED = "tests/engine/lab/test_host_"
 
 _skipped: dict[str, str] = {}
 
@@ -27,3 +32,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name each unexpected skip."""
     for test, reason in _skipped.items():
         terminalreporter.write_line(f"UNEXPECTED SKIP {test}: {reason}", red=True)
+
+
+class OneServer(LoadFileScheduling):  # type: ignore[misc]
+    """A file is one worker's, and so is all that asks the hardened lab: it takes minutes to make one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return HARDENED if file.startswith(HARDENED) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneServer:
+    """What a worker is given at once."""
+    return OneServer(config, log)

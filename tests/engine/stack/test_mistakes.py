@@ -122,6 +122,7 @@ def staging(checkout: Checkout, change: Callable[[dict[str, object]], None]) -> 
         "address": "127.0.0.1",
         "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==",
     }
+    config["grupo-gad:server"]["hardening"]["deploy_keys"] = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB=="]
     images = json.loads((checkout.root / ".gad" / "images.lock.json").read_text())["images"]
     core = ("app", "postgres", "redis", "caddy")
     config["grupo-gad:images"] |= {i["name"]: i["digest"] for i in images if i["name"] in core}
