@@ -36,7 +36,8 @@ class Installed(FactBase[frozenset[str]]):
 @operation()
 def present(packages: Sequence[str]) -> Generator[StringCommand, None, None]:
     """Install what is missing, without recommendations."""
-    missing = [each for each in packages if each not in host.get_fact(Installed, packages=packages)]
+    installed = host.get_fact(Installed, packages=packages)
+    missing = [each for each in packages if each not in installed]
     if missing:
         names = " ".join(shlex.quote(each) for each in missing)
         yield StringCommand(f"{APT} update && {APT} install --no-install-recommends {names}")
@@ -45,6 +46,7 @@ def present(packages: Sequence[str]) -> Generator[StringCommand, None, None]:
 @operation()
 def absent(packages: Sequence[str]) -> Generator[StringCommand, None, None]:
     """Remove what is there, with its configuration."""
-    there = [each for each in packages if each in host.get_fact(Installed, packages=packages)]
+    installed = host.get_fact(Installed, packages=packages)
+    there = [each for each in packages if each in installed]
     if there:
         yield StringCommand(f"{APT} purge {' '.join(shlex.quote(each) for each in there)}")

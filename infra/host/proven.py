@@ -12,15 +12,14 @@ import shlex
 import subprocess
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
-from io import StringIO
 
 from pyinfra import logger
-from pyinfra.api.command import FileUploadCommand, FunctionCommand, PyinfraCommand, StringCommand
+from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
 from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host
+
+from infra.host.file import FileStateFact, Staged
 
 # Specified: five minutes. Longer than all attempts of a login below, and short for whoever is locked out.
 ROLLBACK_S = 300
@@ -32,48 +31,6 @@ REFUSED = ("Permission denied", "sudo:")  # an answer; to ask again would only c
 
 class LoginFailedError(Exception):
     """A fresh login that did not work; its text is what `ssh` said."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Staged:
-    """A file as it shall be."""
-
-    path: str
-    text: str
-    mode: str  # octal, such as "600"
-    owner: str = "root:root"
-
-    @property
-    def candidate(self) -> str:
-        """Where it is written first; a name that ends so is read by no daemon."""
-        return f"{self.path}.candidate"
-
-    def is_met_by(self, state: FileState | None) -> bool:
-        """Whether the file there is this one."""
-        return state == FileState(self.mode, self.owner, sha256(self.text.encode()).hexdigest())
-
-
-@dataclass(frozen=True)
-class FileState:
-    """What a file on the server is."""
-
-    mode: str
-    owner: str
-    sha256: str
-
-
-class FileStateFact(FactBase[FileState | None]):
-    """Mode, owner and hash of a file; None if there is none."""
-
-    def command(self, path: str) -> str:
-        """Two words of `stat`, then the hash."""
-        quoted = shlex.quote(path)
-        return f"if [ -f {quoted} ]; then stat -c '%a %U:%G' {quoted} && sha256sum <{quoted}; fi"
-
-    def process(self, output: list[str]) -> FileState | None:
-        """Read what the command printed."""
-        mode, owner, digest, *_ = " ".join(output).split()
-        return FileState(mode, owner, digest)
 
 
 class ArmedFact(FactBase[bool]):
@@ -156,13 +113,7 @@ def replace(
         yield FunctionCommand(_prove, (login_before, "true"), {})
     if not met:
         for file in staged:
-            candidate = shlex.quote(file.candidate)
-            yield FileUploadCommand(
-                StringIO(file.text),
-                file.candidate,
-                remote_temp_filename=host.get_temp_filename(file.candidate),
-            )
-            yield StringCommand(f"chown {file.owner} {candidate} && chmod {file.mode} {candidate}")
+            yield file.write()
         candidates = [shlex.quote(file.candidate) for file in staged]
         checked = check.format(*candidates)
         yield StringCommand(f"{checked} || {{ rm -f {' '.join(candidates)}; exit 1; }}")
@@ -189,17 +140,22 @@ def rollback_script(paths: Sequence[str], *, undo: str) -> str:
 
 def arm(paths: Sequence[str], *, unit: str, undo: str, after_s: int = ROLLBACK_S) -> str:
     """The shell command that keeps the old files and arms the timer that brings them back after `after_s`."""
-    keep = []
-    for each in paths:
-        old, path = shlex.quote(before(each)), shlex.quote(each)
-        keep.append(f"rm -f {old}; [ ! -e {path} ] || cp -a {path} {old}")
     script = shlex.quote(rollback_script(paths, undo=undo))
     timer = (
         f"systemctl reset-failed {unit}.service 2>/dev/null; "
         f"systemd-run --quiet --unit={unit} --on-active={after_s} --timer-property=AccuracySec=1s "
         f"--service-type=oneshot /bin/sh -c {script}"
     )
-    return f"set -e; {'; '.join(keep)}; set +e; {timer}"
+    return f"set -e; {keep(paths)}; set +e; {timer}"
+
+
+def keep(paths: Sequence[str]) -> str:
+    """The shell command that puts the present files aside."""
+    steps = []
+    for each in paths:
+        old, path = shlex.quote(before(each)), shlex.quote(each)
+        steps.append(f"rm -f {old}; [ ! -e {path} ] || cp -a {path} {old}")
+    return "; ".join(steps)
 
 
 def _give_back(unit: str) -> str:

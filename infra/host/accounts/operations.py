@@ -11,6 +11,8 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
+from infra.host.proven import HoldsFact
+
 FIRST_PERSON = 1000  # UID_MIN of Debian
 # Shells that let nobody in; `sync` only writes to disk.
 CLOSED = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync")
@@ -24,7 +26,6 @@ class Account:
     uid: int
     gid: int
     shell: str
-    in_passwd: str  # the password field of /etc/passwd, cut likewise
     password: str
 
     @property
@@ -37,10 +38,10 @@ class Accounts(FactBase[tuple[Account, ...]]):
     """All accounts of the machine's own files. No hash leaves the server."""
 
     def command(self) -> str:
-        """Name, uid, gid, shell, first character of both password fields."""
+        """Name, uid, gid, shell, first character of the password."""
         return (
-            "awk -F: -v OFS=: 'NR==FNR {p[$1]=substr($2,1,1); next} "
-            "{print $1,$3,$4,$7,substr($2,1,1),p[$1]}' /etc/shadow /etc/passwd"
+            "awk -F: -v OFS=: 'NR==FNR {p[$1]=substr($2,1,1); next} {print $1,$3,$4,$7,p[$1]}' "
+            "/etc/shadow /etc/passwd"
         )
 
     @staticmethod
@@ -51,7 +52,7 @@ class Accounts(FactBase[tuple[Account, ...]]):
     def process(self, output: list[str]) -> tuple[Account, ...]:
         """Read what the command printed."""
         rows = (line.split(":") for line in output)
-        return tuple(Account(n, int(u), int(g), s, seen, p) for n, u, g, s, seen, p in rows)
+        return tuple(Account(n, int(u), int(g), s, p) for n, u, g, s, p in rows)
 
 
 def system_accounts() -> list[Account]:
@@ -79,8 +80,10 @@ def lock(account: str) -> Generator[StringCommand, None, None]:
 @operation()
 def hide_hashes() -> Generator[StringCommand, None, None]:
     """Hashes of passwords stand in /etc/shadow, never in /etc/passwd, which all may read."""
-    if any(each.in_passwd not in ("x", "*") for each in host.get_fact(Accounts)):
-        yield StringCommand("pwconv")
+    seen = "cat /etc/passwd /etc/passwd- 2>/dev/null | cut -d: -f2 | grep -qvx '[x*]'"
+    if host.get_fact(HoldsFact, condition=seen):
+        # Its copy of before, which all may read as well, would still hold them.
+        yield StringCommand("pwconv && cp -p /etc/passwd /etc/passwd-")
 
 
 @operation()

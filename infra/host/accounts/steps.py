@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
 from pyinfra.context import host
-from pyinfra.operations import files, server, systemd
+from pyinfra.operations import server, systemd
 
-from infra.host import packages, proven
+from infra.host import file, packages, proven
 from infra.host.accounts import operations, text
 from infra.host.controls import Values
 from infra.host.plan import HostPlan, Reach
@@ -20,11 +18,6 @@ ENABLED = (
     ("pam_pwhistory.so", "/etc/pam.d/common-password"),
 )
 COMMON = tuple(f"/etc/pam.d/common-{kind}" for kind in ("account", "auth", "password"))
-
-
-def write(name: str, path: str, content: str, *, mode: str = "644") -> None:
-    """A whole file of root's."""
-    files.put(name=name, src=StringIO(content), dest=path, user="root", group="root", mode=mode)
 
 
 @step(
@@ -41,16 +34,16 @@ def configure_passwords(plan: HostPlan, values: Values, *, reach: Reach) -> None
     """What a password must be, for how long, and what happens to whoever guesses."""
     # With its dictionary: without one pam_pwquality refuses every password.
     packages.present(name="Install the check of passwords", packages=["libpam-pwquality", "cracklib-runtime"])
-    write("Write login.defs", "/etc/login.defs", text.login_defs(values))
-    write(
-        "Write the demands on a password",
-        "/etc/security/pwquality.conf",
-        text.key_values(values, "accounts.password-quality"),
+    file.whole(name="Write login.defs", path="/etc/login.defs", text=text.login_defs(values))
+    file.whole(
+        name="Write the demands on a password",
+        path="/etc/security/pwquality.conf",
+        text=text.key_values(values, "accounts.password-quality"),
     )
-    write(
-        "Write the lock after failures",
-        "/etc/security/faillock.conf",
-        text.key_values(values, "accounts.failed-passwords"),
+    file.whole(
+        name="Write the lock after failures",
+        path="/etc/security/faillock.conf",
+        text=text.key_values(values, "accounts.failed-passwords"),
     )
     if values.flag("accounts.hashes-in-shadow"):
         operations.hide_hashes(name="Hide hashes")
@@ -58,10 +51,7 @@ def configure_passwords(plan: HostPlan, values: Values, *, reach: Reach) -> None
     enabled = " && ".join(f"grep -q {module} {file}" for module, file in ENABLED)
     proven.replace(
         name="Switch lock and history on in PAM, and prove a login",
-        staged=[
-            proven.Staged(path=f"{PROFILES}/{name}", text=profile, mode="644")
-            for name, profile in profiles.items()
-        ],
+        staged=[file.Staged(path=f"{PROFILES}/{name}", text=profile) for name, profile in profiles.items()],
         unit="gad-pam-rollback",
         check="grep -q pam_ {0}",
         apply=f"DEBIAN_FRONTEND=noninteractive pam-auth-update --enable {' '.join(profiles)} && {enabled}",
@@ -87,13 +77,10 @@ def close_accounts(plan: HostPlan, values: Values) -> None:
     drop_ins = [f"/etc/systemd/system/{unit}.service.d/gad.conf" for unit in ("rescue", "emergency")]
     content = f"[Service]\nEnvironment=SYSTEMD_SULOGIN_FORCE={int(rescue)}\n"
     written = [
-        files.put(
+        file.whole(
             name="Keep the way in for a repair",
-            src=StringIO(content),
-            dest=path,
-            user="root",
-            group="root",
-            mode="644",
+            path=path,
+            text=content,
         )
         for path in host.loop(drop_ins)  # type: ignore[no-untyped-call]
     ]
@@ -109,13 +96,11 @@ def close_accounts(plan: HostPlan, values: Values) -> None:
 def configure_su(plan: HostPlan, values: Values, *, reach: Reach) -> None:
     """Who may become whom, and that it is written down."""
     server.group(name="Group of those who may use su", group=values.text("accounts.su-group"), system=True)
-    write("Write the rule of su", "/etc/pam.d/su", text.su(values))
-    write("Rotate sudo's log", "/etc/logrotate.d/gad-sudo", text.sudo_rotation(values))
+    file.whole(name="Write the rule of su", path="/etc/pam.d/su", text=text.su(values))
+    file.whole(name="Rotate sudo's log", path="/etc/logrotate.d/gad-sudo", text=text.sudo_rotation(values))
     proven.replace(
         name="Write sudo's defaults and prove a login",
-        staged=[
-            proven.Staged(path="/etc/sudoers.d/gad-defaults", text=text.sudo_defaults(values), mode="440")
-        ],
+        staged=[file.Staged(path="/etc/sudoers.d/gad-defaults", text=text.sudo_defaults(values), mode="440")],
         unit="gad-sudo-rollback",
         check="visudo -cqf {0}",
         apply="true",
@@ -126,4 +111,4 @@ def configure_su(plan: HostPlan, values: Values, *, reach: Reach) -> None:
 @step("Shells", serves=("accounts.idle-seconds", "accounts.login-defs"))
 def configure_shells(plan: HostPlan, values: Values) -> None:
     """What a login shell begins with."""
-    write("Write the profile", "/etc/profile.d/gad.sh", text.profile(values))
+    file.whole(name="Write the profile", path="/etc/profile.d/gad.sh", text=text.profile(values))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from io import StringIO
 
 from pyinfra.api.command import StringCommand
 from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host
-from pyinfra.operations import files, server, systemd
+from pyinfra.operations import server, systemd
 
-from infra.host import packages
+from infra.host import file, packages
 from infra.host.audit import text
 from infra.host.container import InContainer
 from infra.host.controls import Values
@@ -24,20 +23,16 @@ def record_changes(plan: HostPlan, values: Values) -> None:
     """The daemon, what it keeps, and what the kernel tells it."""
     in_container = host.get_fact(InContainer)
     packages.present(name="Install auditd", packages=list(values.items("audit.packages")))
-    daemon = files.put(
+    daemon = file.whole(
         name="Write what it keeps",
-        src=StringIO(text.auditd_conf(values)),
-        dest="/etc/audit/auditd.conf",
-        user="root",
-        group="root",
+        path="/etc/audit/auditd.conf",
+        text=text.auditd_conf(values),
         mode="640",
     )
-    files.put(
+    file.whole(
         name="Write what is recorded",
-        src=StringIO(text.rules(values)),
-        dest="/etc/audit/rules.d/audit.rules",
-        user="root",
-        group="root",
+        path="/etc/audit/rules.d/audit.rules",
+        text=text.rules(values),
         mode="640",
     )
     merge_rules(name="Put the rules in force", load=not in_container)

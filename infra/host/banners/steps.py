@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
 from pyinfra.context import host
-from pyinfra.operations import files
 
+from infra.host import file
 from infra.host.banners import text
 from infra.host.controls import Values
 from infra.host.plan import HostPlan
@@ -19,11 +17,9 @@ def write_banners(plan: HostPlan, values: Values) -> None:
     warning = text.warning(values)
     said = {"/etc/issue": warning, "/etc/issue.net": warning, "/etc/motd": text.motd(values)}
     for path in host.loop(said):  # type: ignore[no-untyped-call]
-        files.put(
+        file.whole(
             name=f"Write {path}",
-            src=StringIO(said[path]),
-            dest=path,
-            user="root",
-            group="root",
+            path=path,
+            text=said[path],
             mode=values.text("banner.mode"),
         )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
 from pyinfra.context import host
 from pyinfra.operations import files, systemd
 
-from infra.host import packages
+from infra.host import file, packages
 from infra.host.clock import text
 from infra.host.container import InContainer
 from infra.host.controls import Values
@@ -21,13 +19,10 @@ def set_clock(plan: HostPlan, values: Values) -> None:
     client = values.text("clock.client")
     packages.absent(name="Remove other clients", packages=list(values.items("clock.others")))
     packages.present(name="Install the client", packages=[client])
-    written = files.put(
+    written = file.whole(
         name="Write whom it asks",
-        src=StringIO(text.timesyncd_conf(values)),
-        dest="/etc/systemd/timesyncd.conf",
-        user="root",
-        group="root",
-        mode="644",
+        path="/etc/systemd/timesyncd.conf",
+        text=text.timesyncd_conf(values),
     )
     unit = f"{client}.service"
     if host.get_fact(InContainer):

@@ -11,7 +11,7 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 from pyinfra.operations import files, server
 
-from infra.host import packages, proven
+from infra.host import file, packages, proven
 from infra.host.controls import Values
 from infra.host.deployer import text
 from infra.host.plan import HostPlan, Reach
@@ -40,13 +40,13 @@ def create_deployer(plan: HostPlan, values: Values, *, reach: Reach) -> None:
     proven.replace(
         name="Write its keys and its sudo rule, and prove a login",
         staged=[
-            proven.Staged(
+            file.Staged(
                 path=f"{home}/.ssh/authorized_keys",
                 text=text.authorized_keys(plan.deploy_keys, come_from=plan.deploy_from),
                 mode="600",
                 owner=f"{user}:{user}",
             ),
-            proven.Staged(path=f"/etc/sudoers.d/{user}", text=text.sudo_rule(user), mode="440"),
+            file.Staged(path=f"/etc/sudoers.d/{user}", text=text.sudo_rule(user), mode="440"),
         ],
         unit="gad-deployer-rollback",
         check="ssh-keygen -lf {0} >/dev/null && visudo -cqf {1}",

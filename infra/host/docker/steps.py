@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Generator
-from io import StringIO
 
-from pyinfra.api.command import FileUploadCommand, PyinfraCommand, StringCommand
+from pyinfra.api.command import StringCommand
 from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 from pyinfra.operations import files, systemd
 
-from infra.host import packages
+from infra.host import packages, proven
 from infra.host.controls import Values
 from infra.host.docker import text
+from infra.host.file import FileStateFact, Staged
 from infra.host.plan import HostPlan
-from infra.host.proven import FileStateFact, Staged
 from infra.host.step import step
 
 DAEMON_JSON = "/etc/docker/daemon.json"
@@ -64,7 +63,7 @@ def prepare_folder(plan: HostPlan, values: Values) -> None:
 
 
 @operation()
-def daemon_json(text: str, mode: str) -> Generator[PyinfraCommand, None, None]:
+def daemon_json(text: str, mode: str) -> Generator[StringCommand, None, None]:
     """The daemon's whole configuration, judged by the daemon; if it does not start, the old one returns.
 
     The running daemon reads the new file first, before it restarts: live-restore it takes over without a
@@ -73,23 +72,19 @@ def daemon_json(text: str, mode: str) -> Generator[PyinfraCommand, None, None]:
     file = Staged(path=DAEMON_JSON, text=text, mode=mode)
     if file.is_met_by(host.get_fact(FileStateFact, path=file.path)):
         return
-    path, old, new = (shlex.quote(each) for each in (file.path, f"{file.path}.before", file.candidate))
-    yield FileUploadCommand(
-        StringIO(text), file.candidate, remote_temp_filename=host.get_temp_filename(file.candidate)
-    )
-    yield StringCommand(f"chown {file.owner} {new} && chmod {mode} {new}")
+    path, new = shlex.quote(file.path), shlex.quote(file.candidate)
+    # Attempts that failed just now do not count against this one.
+    restart = "systemctl reset-failed docker.service; systemctl restart docker.service"
+    yield file.write()
     yield StringCommand(f"dockerd --validate --config-file={new} || {{ rm -f {new}; exit 1; }}")
     yield StringCommand(
-        f"rm -f {old}; [ ! -e {path} ] || cp -a {path} {old}; mv -f {new} {path}; "
+        f"{proven.keep([file.path])}; mv -f {new} {path}; "
         "if systemctl --quiet is-active docker.service; then systemctl reload docker.service; "
         f"timeout {RELOAD_S} sh -c 'until docker info -f {{{{.LiveRestoreEnabled}}}} | grep -q true; "
         "do sleep 0.2; done'; fi; "
-        # Attempts that failed just now do not count against this one.
-        "systemctl reset-failed docker.service; systemctl restart docker.service || "
-        f"{{ if [ -e {old} ]; then mv -f {old} {path}; else rm -f {path}; fi; "
-        "systemctl reset-failed docker.service; systemctl restart docker.service; exit 1; }"
+        f"{restart} || {{ {proven.rollback_script([file.path], undo=restart)}; exit 1; }}"
     )
-    yield StringCommand(f"rm -f {old}")
+    yield StringCommand(f"rm -f {shlex.quote(proven.before(file.path))}")
 
 
 class Members(FactBase[tuple[str, ...]]):

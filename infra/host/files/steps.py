@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
-from pyinfra.operations import files
-
+from infra.host import file
 from infra.host.controls import Values
 from infra.host.files import operations, text
 from infra.host.plan import HostPlan
@@ -30,11 +27,8 @@ def keep_files(plan: HostPlan, values: Values) -> None:
 @step("Search path", serves=("files.relative-path",))
 def keep_path(plan: HostPlan, values: Values) -> None:
     """Nobody starts by mistake what lies where they are. Late by its name, after what adds to it."""
-    files.put(
+    file.whole(
         name="Write the part of the profile",
-        src=StringIO(text.profile(values)),
-        dest="/etc/profile.d/zz-gad-path.sh",
-        user="root",
-        group="root",
-        mode="644",
+        path="/etc/profile.d/zz-gad-path.sh",
+        text=text.profile(values),
     )

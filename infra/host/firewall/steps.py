@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Generator
-from io import StringIO
 
 from pyinfra.api.command import StringCommand
 from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host
-from pyinfra.operations import files, systemd
+from pyinfra.operations import systemd
 
-from infra.host import packages, proven
+from infra.host import file, packages, proven
 from infra.host.controls import Values
 from infra.host.firewall import text
 from infra.host.plan import HostPlan, Reach
@@ -48,7 +47,7 @@ def close_ports(plan: HostPlan, values: Values, *, reach: Reach) -> None:
     proven.replace(
         name="Load the rules and prove a login",
         staged=[
-            proven.Staged(
+            file.Staged(
                 path=text.RULES,
                 text=text.rules(values, ssh_port=plan.ssh_port, open_ports=plan.open_ports),
                 mode=values.text("firewall.file-mode"),
@@ -60,13 +59,10 @@ def close_ports(plan: HostPlan, values: Values, *, reach: Reach) -> None:
         apply=f"if [ -e {text.RULES} ]; then {LOAD}; else nft delete table {text.TABLE}; fi",
         login=reach.login_planned,
     )
-    unit = files.put(
+    unit = file.whole(
         name="Unit that loads the rules at boot",
-        src=StringIO(text.UNIT),
-        dest=f"/etc/systemd/system/{UNIT}",
-        user="root",
-        group="root",
-        mode="644",
+        path=f"/etc/systemd/system/{UNIT}",
+        text=text.UNIT,
     )
     systemd.daemon_reload(name="Read the unit", _if=unit.did_change)
     # Only now: a machine that restarts before the proof comes up without the rules.
@@ -76,52 +72,19 @@ def close_ports(plan: HostPlan, values: Values, *, reach: Reach) -> None:
     packages.absent(name="Remove other firewalls", packages=values.items("firewall.other-packages"))
 
 
-class Differs(FactBase[bool]):
-    """Whether other rules are in force than those of the file."""
-
-    def command(self) -> str:
-        """`yes` or nothing; never a failure."""
-        return f"if {DIFFERS}; then echo yes; fi"
-
-    @staticmethod
-    def default() -> bool:
-        """Without an answer."""
-        return False
-
-    def process(self, output: list[str]) -> bool:
-        """Read what the command printed."""
-        return output == ["yes"]
-
-
 @operation()
 def load_again() -> Generator[StringCommand, None, None]:
     """The rules of the file, which a login has proven, after somebody changed those in force."""
-    if host.get_fact(Differs):
+    if host.get_fact(proven.HoldsFact, condition=DIFFERS):
         yield StringCommand(LOAD)
-
-
-class MustOpen(FactBase[bool]):
-    """Whether our table is in force and sshd, as it is now, does not have this port."""
-
-    def command(self, port: int) -> str:
-        """`yes` or nothing; never a failure."""
-        there = f"nft list table {text.TABLE} >/dev/null 2>&1"
-        return f"if {there} && ! sshd -T 2>/dev/null | grep -qx 'port {port}'; then echo yes; fi"
-
-    @staticmethod
-    def default() -> bool:
-        """Without an answer."""
-        return False
-
-    def process(self, output: list[str]) -> bool:
-        """Read what the command printed."""
-        return output == ["yes"]
 
 
 @operation()
 def open_for_a_while(port: int, minutes: int) -> Generator[StringCommand, None, None]:
     """Open until the rules are loaded anew or the time is over, so that nothing is left of a failed move."""
-    if host.get_fact(MustOpen, port=port):
+    there = f"nft list table {text.TABLE} >/dev/null 2>&1"
+    elsewhere = f"! sshd -T 2>/dev/null | grep -qx 'port {port}'"
+    if host.get_fact(proven.HoldsFact, condition=f"{there} && {elsewhere}"):
         yield StringCommand(f"nft add element {text.TABLE} {text.MOVING} {{ {port} timeout {minutes}m }}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from io import StringIO
 
 from pyinfra import logger
 from pyinfra.api.command import StringCommand
@@ -12,6 +11,7 @@ from pyinfra.context import host
 from pyinfra.facts.files import Directory
 from pyinfra.operations import files
 
+from infra.host import file
 from infra.host.controls import Values
 from infra.host.kernel import text
 from infra.host.kernel.facts import CpuFlaws, Differing, differing
@@ -20,11 +20,6 @@ from infra.host.step import step
 
 SYSCTL = "/etc/sysctl.d/60-gad.conf"
 APPLY = "/usr/lib/systemd/systemd-sysctl"
-
-
-def put(name: str, path: str, content: str) -> None:
-    """A whole file of root's."""
-    files.put(name=name, src=StringIO(content), dest=path, user="root", group="root", mode="644")
 
 
 @operation()
@@ -40,8 +35,8 @@ def set_sysctl(plan: HostPlan, values: Values) -> None:
     """One file, and the running kernel by it."""
     for path in host.loop(values.items("kernel.overruled-files")):  # type: ignore[no-untyped-call]
         # A file of the same name in /etc stands for the one in /usr/lib.
-        put(f"Overrule {path}", f"/etc/sysctl.d/{path}", text.HEAD)
-    put("Write kernel parameters", SYSCTL, text.sysctl(values))
+        file.whole(name=f"Overrule {path}", path=f"/etc/sysctl.d/{path}", text=text.HEAD)
+    file.whole(name="Write kernel parameters", path=SYSCTL, text=text.sysctl(values))
     set_parameters(name="Set kernel parameters", wanted=dict(text.parameters(values)))
 
 
@@ -59,16 +54,26 @@ def block_modules(plan: HostPlan, values: Values) -> None:
     # Neither changes by what we do.
     efi = host.get_fact(Directory, path="/sys/firmware/efi") is not None
     snap = host.get_fact(Directory, path="/var/lib/snapd") is not None
-    put("Write blocked modules", "/etc/modprobe.d/dev-sec.conf", text.modprobe(values, efi=efi, snap=snap))
+    file.whole(
+        name="Write blocked modules",
+        path="/etc/modprobe.d/dev-sec.conf",
+        text=text.modprobe(values, efi=efi, snap=snap),
+    )
 
 
 @step("Core dumps", serves=("kernel.core-limit", "kernel.core-storage"))
 def drop_cores(plan: HostPlan, values: Values) -> None:
     """Nothing of a crashed process's memory is kept; `sysctl.kernel.core_pattern` does it for the others."""
-    put("Write the limit of a core dump", "/etc/security/limits.d/60-gad-core.conf", text.limits(values))
+    file.whole(
+        name="Write the limit of a core dump",
+        path="/etc/security/limits.d/60-gad-core.conf",
+        text=text.limits(values),
+    )
     folder = "/etc/systemd/coredump.conf.d"
     files.directory(name="Folder of systemd-coredump", path=folder, user="root", group="root", mode="755")
-    put("Write what of a core dump is kept", f"{folder}/60-gad.conf", text.coredump(values))
+    file.whole(
+        name="Write what of a core dump is kept", path=f"{folder}/60-gad.conf", text=text.coredump(values)
+    )
 
 
 @step("Processor", serves=("kernel.cpu-flaws", "kernel.no-execute"))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
-from pyinfra.api.operation import OperationMeta
 from pyinfra.context import host
 from pyinfra.operations import files, systemd
 
-from infra.host import packages
+from infra.host import file, packages
 from infra.host.container import InContainer
 from infra.host.controls import Values
 from infra.host.logs import text
@@ -23,7 +20,11 @@ SYSSTAT = ("sysstat.service", "sysstat-collect.timer", "sysstat-summary.timer")
 def keep_logs(plan: HostPlan, values: Values) -> None:
     """The journal on disk as the one log, and what the project writes beside it."""
     packages.absent(name="Remove other daemons", packages=list(values.items("logs.other-daemons")))
-    journal = put("Write how the journal is kept", "/etc/systemd/journald.conf", text.journald_conf(values))
+    journal = file.whole(
+        name="Write how the journal is kept",
+        path="/etc/systemd/journald.conf",
+        text=text.journald_conf(values),
+    )
     # Debian's own part would prevail over the file above.
     vendor = files.link(
         name="Mask what would prevail", path="/etc/systemd/journald.conf.d/syslog.conf", target="/dev/null"
@@ -35,10 +36,10 @@ def keep_logs(plan: HostPlan, values: Values) -> None:
         _if=lambda: journal.did_change() or vendor.did_change(),
     )
     packages.present(name="Install logrotate", packages=["logrotate"])
-    put(
-        "Write how the project's logs rotate",
-        "/etc/logrotate.d/gad",
-        text.rotation(values, plan.base_dir),
+    file.whole(
+        name="Write how the project's logs rotate",
+        path="/etc/logrotate.d/gad",
+        text=text.rotation(values, plan.base_dir),
     )
     systemd.service(name="Keep rotation on", service="logrotate.timer", running=True, enabled=True)
 
@@ -47,14 +48,9 @@ def keep_logs(plan: HostPlan, values: Values) -> None:
 def count_use(plan: HostPlan, values: Values) -> None:
     """Who ran what, and what the machine did; a container cannot ask the kernel for the first."""
     packages.present(name="Install acct and sysstat", packages=list(values.items("logs.accounting")))
-    put("Write how long acct keeps", "/etc/default/acct", text.acct(values))
-    put("Write that sysstat collects", "/etc/default/sysstat", text.sysstat())
+    file.whole(name="Write how long acct keeps", path="/etc/default/acct", text=text.acct(values))
+    file.whole(name="Write that sysstat collects", path="/etc/default/sysstat", text=text.sysstat())
     running = None if host.get_fact(InContainer) else True
     systemd.service(name="Keep acct on", service="acct.service", running=running, enabled=True)
     for unit in host.loop(SYSSTAT):  # type: ignore[no-untyped-call]
         systemd.service(name="Keep sysstat on", service=unit, running=True, enabled=True)
-
-
-def put(name: str, path: str, content: str) -> OperationMeta:
-    """A whole file of root's that all may read."""
-    return files.put(name=name, src=StringIO(content), dest=path, user="root", group="root", mode="644")

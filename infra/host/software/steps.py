@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from io import StringIO
 
 from pyinfra.api.command import StringCommand
-from pyinfra.api.operation import OperationMeta, operation
+from pyinfra.api.operation import operation
 from pyinfra.context import host
 from pyinfra.facts.files import File
 from pyinfra.operations import files, systemd
 
-from infra.host import packages
+from infra.host import file, packages
 from infra.host.controls import Values
 from infra.host.plan import HostPlan
 from infra.host.software import text
@@ -20,11 +19,6 @@ from infra.host.step import step
 AIDE_TIMER = "gad-aide.timer"
 # What the step below serves is not among these.
 WATCHED = ("packages", "package-files", "hash", "paths", "except", "at")
-
-
-def put(name: str, path: str, content: str, *, mode: str = "644") -> OperationMeta:
-    """A whole file of root's."""
-    return files.put(name=name, src=StringIO(content), dest=path, user="root", group="root", mode=mode)
 
 
 @step("Packages", serves=("absent.*",))
@@ -38,9 +32,17 @@ def remove_packages(plan: HostPlan, values: Values) -> None:
 def keep_current(plan: HostPlan, values: Values) -> None:
     """Security upgrades each day; services that run old code are restarted."""
     # The file first: the package starts with what it finds.
-    put("Write what is upgraded", "/etc/apt/apt.conf.d/60gad-upgrades", text.upgrades(values, plan.os))
+    file.whole(
+        name="Write what is upgraded",
+        path="/etc/apt/apt.conf.d/60gad-upgrades",
+        text=text.upgrades(values, plan.os),
+    )
     files.directory(name="Folder of needrestart", path="/etc/needrestart/conf.d", user="root", group="root")
-    put("Write what is restarted", "/etc/needrestart/conf.d/60-gad.conf", text.needrestart(values))
+    file.whole(
+        name="Write what is restarted",
+        path="/etc/needrestart/conf.d/60-gad.conf",
+        text=text.needrestart(values),
+    )
     packages.present(
         name="Install what upgrades and restarts", packages=list(values.items("upgrades.packages"))
     )
@@ -52,14 +54,14 @@ def keep_current(plan: HostPlan, values: Values) -> None:
 def watch_files(plan: HostPlan, values: Values) -> None:
     """AIDE and debsums, each night."""
     packages.present(name="Install AIDE and debsums", packages=list(values.items("integrity.packages")))
-    put("Write when debsums runs", "/etc/default/debsums", text.debsums(values))
+    file.whole(name="Write when debsums runs", path="/etc/default/debsums", text=text.debsums(values))
     for path in host.loop(["/etc/aide", "/var/lib/aide"]):  # type: ignore[no-untyped-call]
         files.directory(name="Folder of AIDE", path=path, user="root", group="root", mode="700")
-    put("Write what AIDE compares", text.AIDE_CONFIG, text.aide(values), mode="600")
-    put("Write its night", "/usr/local/sbin/gad-aide", text.aide_script(), mode="755")
+    file.whole(name="Write what AIDE compares", path=text.AIDE_CONFIG, text=text.aide(values), mode="600")
+    file.whole(name="Write its night", path="/usr/local/sbin/gad-aide", text=text.aide_script(), mode="755")
     units = "/etc/systemd/system"
-    service = put("Write its unit", f"{units}/gad-aide.service", text.AIDE_SERVICE)
-    timer = put("Write its timer", f"{units}/{AIDE_TIMER}", text.aide_timer(values))
+    service = file.whole(name="Write its unit", path=f"{units}/gad-aide.service", text=text.AIDE_SERVICE)
+    timer = file.whole(name="Write its timer", path=f"{units}/{AIDE_TIMER}", text=text.aide_timer(values))
     systemd.daemon_reload(name="Read the units", _if=lambda: service.did_change() or timer.did_change())
     systemd.service(name="Keep its timer on", service=AIDE_TIMER, running=True, enabled=True)
 

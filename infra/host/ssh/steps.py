@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
 from pyinfra.context import host
 from pyinfra.operations import files, systemd
 
-from infra.host import packages, proven
+from infra.host import file, packages, proven
 from infra.host.controls import Values
 from infra.host.plan import HostPlan, Reach
 from infra.host.ssh import keys, text
@@ -21,12 +19,10 @@ SERVED = ("sshd_config.*", "ssh.server-config-mode", "ssh.obsolete-directives")
 @step("SSH client", serves=("ssh_config.*", "ssh.client-config-mode", "ssh.obsolete-directives"))
 def configure_client(plan: HostPlan, values: Values) -> None:
     """The client's defaults, for every account that goes elsewhere from this server."""
-    files.put(
+    file.whole(
         name="Write ssh_config",
-        src=StringIO(text.ssh_config(values, supported=host.get_fact(Algorithms))),
-        dest="/etc/ssh/ssh_config",
-        user="root",
-        group="root",
+        path="/etc/ssh/ssh_config",
+        text=text.ssh_config(values, supported=host.get_fact(Algorithms)),
         mode=values.text("ssh.client-config-mode"),
     )
 
@@ -74,7 +70,7 @@ def harden_server(plan: HostPlan, values: Values, *, reach: Reach) -> None:
     )
     proven.replace(
         name="Write the options of its command line and prove a login",
-        staged=[proven.Staged(path="/etc/default/ssh", text=text.options(values), mode="644")],
+        staged=[file.Staged(path="/etc/default/ssh", text=text.options(values))],
         unit="gad-sshd-options-rollback",
         check="sh -n {0}",
         apply="systemctl restart ssh.service",  # a reload keeps the old ones; sessions outlive a restart
@@ -102,7 +98,7 @@ def replace_sshd_config(
     content = text.sshd_config(values, port=plan.ssh_port, supported=supported, root_login=root_login)
     proven.replace(
         name="Write sshd_config and prove a login",
-        staged=[proven.Staged(path=SSHD_CONFIG, text=content, mode=values.text("ssh.server-config-mode"))],
+        staged=[file.Staged(path=SSHD_CONFIG, text=content, mode=values.text("ssh.server-config-mode"))],
         unit="gad-sshd-rollback",
         check="sshd -t -f {0}",
         apply="systemctl reload ssh.service",

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from infra.host.deployer.text import authorized_keys, sudo_rule
-from infra.host.proven import FileState, LoginFailedError, Staged, before, log_in, rollback_script
+from infra.host.file import FileState, Staged
+from infra.host.proven import LoginFailedError, before, log_in, rollback_script
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUR"
 
