@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from infra.errors import GadError
+from infra.host.plan import HostPlan
+from infra.operate import server_plan
 from infra.operate.certificate import authority_file
 from infra.operate.docker_engine import connect
 from infra.operate.outputs import StackOutputs, read_outputs
+from infra.operate.place import server_of
 from infra.operate.pulumi import Deployment, Pulumi
+from infra.ssh import SshAccess
 
 SUITE = Path("tests") / "host"
 LIMIT_S = 300  # a whole run takes seconds; beyond this the engine or the host hangs
@@ -25,6 +29,32 @@ LIMIT_S = 300  # a whole run takes seconds; beyond this the engine or the host h
 # passed, failed: compared. error: could not be compared. skipped: not tried.
 Outcome = Literal["passed", "failed", "error", "skipped"]
 NOT_CHECKED = "not checked: "  # how tests/host begins the reason why it could not compare
+
+
+# value: in effect, by the daemon or kernel itself; effect: tried; file: what it will read, where the rest
+# cannot be seen, such as a kernel that is another's; judge: what a program of somebody else's says.
+Source = Literal["value", "effect", "file", "judge"]
+
+
+class ServerUnderTest(BaseModel):
+    """A server that the suite asks, and what it is to be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    access: SshAccess
+    plan: HostPlan
+
+
+class Look(BaseModel):
+    """What was looked at for one control of a server: in words for people → what should be and what is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    control: str
+    source: Source
+    lab: bool  # whether the server is a container, whose kernel is another's
+    expected: dict[str, JsonValue]
+    found: dict[str, JsonValue]
 
 
 class Check(BaseModel):
@@ -38,6 +68,7 @@ class Check(BaseModel):
     detail: str  # of a failure; without secrets, the suite takes them out
     remedy: str
     seconds: float
+    look: Look | None = None  # of a control of a server, if it was made
 
 
 class Report(BaseModel):
@@ -67,33 +98,67 @@ class _Export(BaseModel):
 
 
 def verify(pulumi: Pulumi, *, junit: Path | None = None) -> Report:
-    """Compare a running stack with its outputs; changes nothing. `junit` also gets the suite's own report.
+    """Compare a running stack with its outputs, and its server with its controls where a stack file asks for
+    that; changes nothing. `junit` also gets the suite's own report.
 
     Raises GadError if there is nothing to verify or the suite cannot run.
     """
     state = pulumi.read("stack", "export")
     outputs = read_outputs(pulumi.stack, _Export.model_validate_json(state).deployment.outputs)
     connect(outputs.server).close()  # one sentence now, rather than one per check
-    begun = time.monotonic()
+    server = hardened(pulumi.root, pulumi.stack)
     with tempfile.TemporaryDirectory(prefix="gad-verify-") as folder:
-        results = run_suite(pulumi.root, outputs, state, Path(folder))
-        checks = parse_junit(results)
-        if junit is not None:
-            junit.write_bytes(results)
-    return Report(stack=pulumi.stack, seconds=round(time.monotonic() - begun, 1), checks=checks)
+        told = [*_stack_told(pulumi.root, outputs, state, Path(folder)), *_server_told(server, Path(folder))]
+        return _run(pulumi.root, pulumi.stack, told, Path(folder), junit)
 
 
-def run_suite(root: Path, outputs: StackOutputs, state: str, folder: Path) -> bytes:
-    """Run the suite and give its JUnit report. Raises GadError if it did not run to its end."""
-    exported, known, results = folder / "outputs.json", folder / "state.json", folder / "junit.xml"
+def verify_server(root: Path, stack: str, server: ServerUnderTest, *, junit: Path | None = None) -> Report:
+    """Compare a server with its controls; no stack has to run on it. Changes nothing. Raises GadError."""
+    with tempfile.TemporaryDirectory(prefix="gad-verify-") as folder:
+        return _run(root, stack, _server_told(server, Path(folder)), Path(folder), junit)
+
+
+def hardened(root: Path, stack: str) -> ServerUnderTest | None:
+    """A stack's server and what it is to be; None where its file asks for no hardening. Raises GadError."""
+    if server_of(root, stack).hardening is None:
+        return None
+    asked = server_plan.plan_of(root, stack)
+    return ServerUnderTest(access=asked.access, plan=asked.plan)
+
+
+def _stack_told(root: Path, outputs: StackOutputs, state: str, folder: Path) -> list[str]:
+    exported, known = folder / "outputs.json", folder / "state.json"
     exported.write_text(outputs.model_dump_json(), encoding="utf-8")
     known.write_text(state, encoding="utf-8")
-    arguments = [f"--gad-outputs={exported}", f"--gad-state={known}", f"--junit-xml={results}"]
+    arguments = [f"--gad-outputs={exported}", f"--gad-state={known}"]
     if outputs.tls == "internal":
         arguments.append(f"--gad-authority={authority_file(root, outputs.stack)}")
+    return arguments
+
+
+def _server_told(server: ServerUnderTest | None, folder: Path) -> list[str]:
+    if server is None:
+        return []
+    path = folder / "server.json"
+    path.write_text(server.model_dump_json(), encoding="utf-8")
+    return [f"--gad-server={path}"]
+
+
+def _run(root: Path, stack: str, arguments: list[str], folder: Path, junit: Path | None) -> Report:
+    begun = time.monotonic()
+    results = run_suite(root, stack, arguments, folder)
+    checks = parse_junit(results)
+    if junit is not None:
+        junit.write_bytes(results)
+    return Report(stack=stack, seconds=round(time.monotonic() - begun, 1), checks=checks)
+
+
+def run_suite(root: Path, stack: str, arguments: list[str], folder: Path) -> bytes:
+    """Run the suite and give its JUnit report. Raises GadError if it did not run to its end."""
+    results = folder / "junit.xml"
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", str(SUITE), "--quiet", *arguments],
+            [sys.executable, "-m", "pytest", str(SUITE), "--quiet", *arguments, f"--junit-xml={results}"],
             cwd=root,
             # Other plugins of the environment only cost time here.
             env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""},
@@ -105,14 +170,14 @@ def run_suite(root: Path, outputs: StackOutputs, state: str, folder: Path) -> by
         )
     except subprocess.TimeoutExpired:
         raise GadError(
-            f"verification of stack {outputs.stack} did not end within {LIMIT_S} s",
-            remedy=f"see with `gad status {outputs.stack}` whether its engine answers",
+            f"verification of stack {stack} did not end within {LIMIT_S} s",
+            remedy=f"see with `gad status {stack}` whether its engine answers",
         ) from None
     # 0 all passed, 1 some failed; anything else means that checks were not made (pytest's exit codes).
     if done.returncode not in (0, 1) or not results.is_file():
         raise GadError(
-            f"verification of stack {outputs.stack} could not run: {_last_line(done.stderr or done.stdout)}",
-            remedy=f"run `gad up {outputs.stack}` to its end and verify again",
+            f"verification of stack {stack} could not run: {_last_line(done.stderr or done.stdout)}",
+            remedy=f"run `gad up {stack}` to its end and verify again",
         )
     return results.read_bytes()
 
@@ -152,4 +217,5 @@ def _check(case: ElementTree.Element) -> Check:
         detail=detail,
         remedy=stated.get("remedy", ""),
         seconds=float(case.get("time", "0")),
+        look=Look.model_validate_json(stated["look"]) if "look" in stated else None,
     )

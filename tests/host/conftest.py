@@ -2,6 +2,9 @@
 
     gad verify dev
     python -m pytest tests/host --gad-outputs outputs.json --gad-state state.json [--gad-authority ca.crt]
+        [--gad-server server.json]
+
+With `--gad-server` the controls of the server below the stack are checked as well, or they alone.
 
 Nothing here reads settings or rendered text. Each test states its check in the first line of its docstring,
 and what a person can do about a failure after "Remedy:"; both reach the report.
@@ -12,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,10 +27,14 @@ from stack import Stack
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
+from infra.host.controls import Control, load
 from infra.operate.outputs import ContainerDeclared, NetworkDeclared, PortDeclared, StackOutputs
+from infra.operate.verify import ServerUnderTest
 
 STACK = pytest.StashKey[Stack]()
 OPTIONS = ("--gad-outputs", "--gad-state", "--gad-authority")
+SERVER = pytest.StashKey[ServerUnderTest]()
+HERE = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--gad-authority", type=Path, help="certificate of the stack's own authority (tls: internal)"
     )
+    group.addoption("--gad-server", type=Path, help="a hardened server and its plan, as JSON")
 
 
 def stack_of(config: pytest.Config) -> Stack:
@@ -55,11 +64,58 @@ def stack_of(config: pytest.Config) -> Stack:
     return stack
 
 
+def server_of(config: pytest.Config) -> ServerUnderTest:
+    """The server named by the option. Raises UsageError."""
+    if SERVER not in config.stash:
+        path: Path = config.getoption("--gad-server")
+        try:
+            config.stash[SERVER] = ServerUnderTest.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise pytest.UsageError(f"--gad-server {path}: {error}") from None
+    return config.stash[SERVER]
+
+
+def has_stack(config: pytest.Config) -> bool:
+    """Whether there is a stack to look at; without `--gad-server` there must be."""
+    return has_server(config) is False or config.getoption("--gad-outputs", default=None) is not None
+
+
+def has_server(config: pytest.Config) -> bool:
+    """Whether there is a server to look at."""
+    return config.getoption("--gad-server", default=None) is not None
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    stack_of(config)
+    if has_stack(config):
+        stack_of(config)
+    if has_server(config):
+        server_of(config)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Each half is collected only where there is what it looks at."""
+    if collection_path == HERE / "server":
+        return None if has_server(config) else True
+    is_of_stack = collection_path.parent == HERE and collection_path.name.startswith("test_")
+    return True if is_of_stack and not has_stack(config) else None
+
+
+def controls_of(server: ServerUnderTest) -> list[Control]:
+    """The controls that hold on this server, with the values of its plan, in the order of the file."""
+    every = load(HERE.parents[1], today=datetime.now(UTC).date()).controls
+    values = server.plan.values.root
+    return [each.model_copy(update={"value": values[each.id]}) for each in every if each.id in values]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "control" in metafunc.fixturenames:
+        controls = controls_of(server_of(metafunc.config))
+        metafunc.parametrize("control", controls, ids=[each.id for each in controls])
+    if has_stack(metafunc.config):
+        _parametrize_stack(metafunc)
+
+
+def _parametrize_stack(metafunc: pytest.Metafunc) -> None:
     outputs = stack_of(metafunc.config).outputs
     names = metafunc.fixturenames
     if "role" in names:
@@ -90,12 +146,20 @@ def _described(item: pytest.Item) -> list[tuple[str, str]]:
     if match is None:
         raise pytest.UsageError(f"{item.nodeid}: its docstring must be a check, then `Remedy: …`")
     remedy = " ".join(match["remedy"].split())
-    return [("subject", _subject(item)), ("check", match["check"]), ("remedy", remedy)]
+    match _params(item):
+        case {"control": Control() as control}:
+            check = f"{control.id}: {control.why}"
+        case _:
+            check = match["check"]
+    return [("subject", _subject(item)), ("check", check), ("remedy", remedy)]
+
+
+def _params(item: pytest.Item) -> dict[str, object]:
+    return item.callspec.params if hasattr(item, "callspec") else {}
 
 
 def _subject(item: pytest.Item) -> str:
-    params: dict[str, object] = item.callspec.params if hasattr(item, "callspec") else {}
-    match params:
+    match _params(item):
         case {"role": str(role)}:
             return role
         case {"network": str(network)}:
@@ -114,7 +178,9 @@ def pytest_runtest_makereport(
     """Keep of a failure what it says, without source lines and without any secret's value."""
     report = yield
     if report.failed and call.excinfo is not None:
-        message = stack_of(item.config).redact(_said(call.excinfo.value))
+        message = _said(call.excinfo.value)
+        if has_stack(item.config):
+            message = stack_of(item.config).redact(message)
         # A fixture that gives up says why nothing could be compared: no verdict on the check itself.
         is_prevented = isinstance(call.excinfo.value, pytest.fail.Exception)
         report.longrepr = f"{NOT_CHECKED}{message}" if is_prevented else message
@@ -137,9 +203,20 @@ def stack(pytestconfig: pytest.Config) -> Stack:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _schema_begun(pytestconfig: pytest.Config) -> None:
+    """Before the first check, so that its answer is there when the last ones ask for it."""
+    if has_stack(pytestconfig):
+        _ = stack_of(pytestconfig).schema
+
+
+@pytest.fixture(scope="session")
 def schema(stack: Stack) -> Future[CommandResult]:
-    """Begun before the first check, so that its answer is there when the last ones ask for it."""
     return stack.schema
+
+
+@pytest.fixture(scope="session")
+def server(pytestconfig: pytest.Config) -> ServerUnderTest:
+    return server_of(pytestconfig)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HOST = Path(__file__).resolve().parents[2] / "host"
-FILES = sorted(HOST.glob("test_*.py"))
+FILES = sorted(HOST.rglob("test_*.py"))
 LEAST_CHECKS = 85  # functions; each runs for every container, network, volume or port it is about
 
 
