@@ -18,6 +18,7 @@ from infra.host.files import steps as files
 from infra.host.firewall import steps as firewall
 from infra.host.kernel import steps as kernel
 from infra.host.logs import steps as logs
+from infra.host.mounts import steps as mounts
 from infra.host.plan import read_run
 from infra.host.software import steps as software
 from infra.host.ssh import steps as ssh
@@ -47,6 +48,7 @@ kernel.set_sysctl(_plan)
 kernel.block_modules(_plan)
 kernel.drop_cores(_plan)
 kernel.look_at_processor(_plan)
+mounts.tighten_mounts(_plan)
 software.remove_packages(_plan)
 software.keep_current(_plan)
 software.watch_files(_plan)

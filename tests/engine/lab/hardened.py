@@ -157,6 +157,7 @@ INSPECTIONS: Mapping[str, str] = {
     "core limit": "ulimit -Sc; ulimit -Hc",
     "files": "stat -c '%n %a %U:%G' /etc/*shadow* /etc/passwd* /etc/group* /etc/cron* /var/log",
     "setuid": "find / -xdev -type f -perm /6000",
+    "mounts": "findmnt -rno TARGET,VFS-OPTIONS",
 }
 
 
