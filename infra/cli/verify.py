@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,21 @@ from infra.cli.checkout import ROOT, Stack
 from infra.cli.output import AsJson, print_json
 from infra.errors import Exit
 
+if TYPE_CHECKING:
+    from infra.operate.verify import Report
+
 commands = typer.Typer()
+
+EveryCheck = Annotated[bool, typer.Option("--all", help="List every check.")]
+EvidenceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--evidence",
+        metavar="FILE",
+        help="Also write what was found of each control: JSON, or a table if FILE ends in .md.",
+        dir_okay=False,
+    ),
+]
 
 
 @commands.command()
@@ -22,21 +36,34 @@ def verify(
         Path | None,
         typer.Option("--junit", metavar="FILE", help="Also write a JUnit report.", dir_okay=False),
     ] = None,
-    every_check: Annotated[bool, typer.Option("--all", help="List every check.")] = False,
+    every_check: EveryCheck = False,
+    evidence: EvidenceFile = None,
 ) -> None:
     """Check a running stack against what it exported: containers, ports, TLS, database, secrets, release.
 
-    Changes nothing. Exit code 0 only if checks were made and all of them passed, else 1.
+    Where its file asks for a hardened server, each control of that as well. Changes nothing. Exit code 0 only
+    if checks were made and all of them passed, else 1.
 
-    Example:  gad verify staging --junit verify.xml
+    Example:  gad verify staging --evidence staging.json
     """
-    from rich.console import Console
-
-    from infra.operate import verify_table
     from infra.operate.pulumi import Pulumi
+    from infra.operate.verify import hardened
     from infra.operate.verify import verify as verify_stack
 
     report = verify_stack(Pulumi(ROOT, stack), junit=junit)
+    if evidence is not None:
+        from infra.operate.evidence import write
+
+        write(evidence, ROOT, report, hardened(ROOT, stack))
+    show(report, as_json=as_json, every_check=every_check)
+
+
+def show(report: Report, *, as_json: bool, every_check: bool) -> None:
+    """Print a report; raises Exit 1 if it is no proof."""
+    from rich.console import Console
+
+    from infra.operate import verify_table
+
     if as_json:
         print_json({"ok": report.is_as_declared, **report.model_dump(mode="json")})
     else:

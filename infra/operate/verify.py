@@ -50,7 +50,6 @@ class Look(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    control: str
     source: Source
     lab: bool  # whether the server is a container, whose kernel is another's
     expected: dict[str, JsonValue]
@@ -68,7 +67,8 @@ class Check(BaseModel):
     detail: str  # of a failure; without secrets, the suite takes them out
     remedy: str
     seconds: float
-    look: Look | None = None  # of a control of a server, if it was made
+    control: str | None = None  # of a server, whose check it is
+    look: Look | None = None  # of a control, if the server could be asked
 
 
 class Report(BaseModel):
@@ -217,5 +217,6 @@ def _check(case: ElementTree.Element) -> Check:
         detail=detail,
         remedy=stated.get("remedy", ""),
         seconds=float(case.get("time", "0")),
+        control=stated.get("control"),
         look=Look.model_validate_json(stated["look"]) if "look" in stated else None,
     )

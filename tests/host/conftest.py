@@ -146,12 +146,12 @@ def _described(item: pytest.Item) -> list[tuple[str, str]]:
     if match is None:
         raise pytest.UsageError(f"{item.nodeid}: its docstring must be a check, then `Remedy: …`")
     remedy = " ".join(match["remedy"].split())
+    stated = [("subject", _subject(item)), ("check", match["check"]), ("remedy", remedy)]
     match _params(item):
         case {"control": Control() as control}:
-            check = f"{control.id}: {control.why}"
-        case _:
-            check = match["check"]
-    return [("subject", _subject(item)), ("check", check), ("remedy", remedy)]
+            stated[1] = ("check", f"{control.id}: {control.why}")
+            stated.append(("control", control.id))
+    return stated
 
 
 def _params(item: pytest.Item) -> dict[str, object]:

@@ -121,7 +121,9 @@ class Facts:
         return sorted(set(packages) - self.installed)
 
     def present(self, packages: tuple[str, ...]) -> list[str]:
-        """Which of some packages are installed."""
+        """Which of some packages are installed. Raises LookupError if dpkg names none at all."""
+        if not self.installed:
+            raise LookupError("dpkg names no package")
         return sorted(set(packages) & self.installed)
 
     @cached_property

@@ -34,10 +34,14 @@ def policy(facts: Facts, name: str) -> str | None:
     return match[1] if match else None
 
 
+def rules(facts: Facts, name: str) -> list[str]:
+    """The rules of a chain, without counters."""
+    return [re.sub(r" counter( packets \d+ bytes \d+)?", "", line) for line in chain(facts, name)[1:]]
+
+
 def accepting(facts: Facts, name: str) -> list[str]:
-    """Rules of a chain that let something in, without counters."""
-    rules = [re.sub(r" counter( packets \d+ bytes \d+)?", "", line) for line in chain(facts, name)[1:]]
-    return [rule for rule in rules if re.search(r"\b(accept|goto|jump|queue|return)\b", rule)]
+    """Those that let something in, or leave it to others to decide."""
+    return [each for each in rules(facts, name) if re.search(r"\b(accept|goto|jump|queue|return)\b", each)]
 
 
 def members(rule: str) -> list[str]:
@@ -46,13 +50,34 @@ def members(rule: str) -> list[str]:
     return sorted((match["many"] or match["one"]).split(", ")) if match else []
 
 
-def ports(facts: Facts, protocol: str) -> list[str]:
-    """The plan's open ports of a protocol, as text, sorted."""
-    return sorted(str(each.port) for each in facts.plan.open_ports if each.protocol == protocol)
+SOURCE = r"(?:ip6? saddr (?P<source>\S+) )?"
+OPEN = SOURCE + r"(?P<protocol>tcp|udp) dport .* accept"
+FORWARDED = SOURCE + r"ct status dnat meta l4proto (?P<protocol>tcp|udp) ct original proto-dst .* accept"
+DHCPV6 = "ip6 saddr fe80::/10 udp dport 546 accept"
 
 
-def _matching(rules: Iterable[str], begin: str) -> list[str]:
-    return sorted(each for rule in rules if rule.startswith(begin) for each in members(rule))
+def opened(rules: Iterable[str], form: str) -> list[str]:
+    """What rules of a form let in: `tcp 443`, and `192.0.2.1 tcp 443` from one source only; sorted."""
+    found = []
+    for rule in rules:
+        match = re.fullmatch(form, rule)
+        if match and rule != DHCPV6:
+            found += [_place(match["source"], match["protocol"], port) for port in members(rule)]
+    return sorted(found)
+
+
+def planned(facts: Facts) -> list[str]:
+    """The plan's open ports in the same words."""
+    return sorted(
+        _place(source, each.protocol, each.port)
+        for each in facts.plan.open_ports
+        for source in each.come_from or (None,)
+    )
+
+
+def _place(source: object, protocol: str, port: object) -> str:
+    address = "" if source is None else str(source).removesuffix("/32").removesuffix("/128")
+    return f"{address} {protocol} {port}".strip()
 
 
 @proves("firewall.packages")
@@ -71,59 +96,62 @@ def file_mode(facts: Facts, control: Control) -> Proof:
 def default(facts: Facts, control: Control) -> Proof:
     """Both policies, the ports that are open, nothing else that lets in; and it comes back at boot."""
     came_in, forwarded = accepting(facts, "input"), accepting(facts, "forward")
-    tcp, udp = _matching(came_in, "tcp dport "), _matching(came_in, "udp dport ")
-    original = "ct status dnat meta l4proto {} ct original proto-dst "
+    own = ["tcp @ssh_moving", f"tcp {facts.plan.ssh_port}"]
+    kept = [str(each.subnet) for each in facts.plan.confined]
+    drops = [f"ip saddr {subnet} drop" for subnet in kept]
     known = (
-        *(
-            'iif "lo" accept',
-            "ct state established,related accept",
-            "ip6 saddr fe80::/10 udp dport 546 accept",
-        ),
-        *("tcp dport @ssh_moving accept", "ip protocol icmp icmp type ", "meta l4proto icmp icmp type "),
-        *("meta l4proto ipv6-icmp icmpv6 type ", "icmp type ", "icmpv6 type ", "tcp dport ", "udp dport "),
-        *('iifname "', original.format("tcp"), original.format("udp")),
+        *('iif "lo" accept', "ct state established,related accept", DHCPV6, 'iifname "'),
+        *("ip protocol icmp icmp type ", "meta l4proto icmp icmp type ", "icmp type "),
+        *("meta l4proto ipv6-icmp icmpv6 type ", "icmpv6 type "),
+        *(f"ip saddr {subnet} ip daddr " for subnet in kept),
     )
     return Proof(
         {
             "policy of input": control.value,
             "policy of forward": control.value,
-            "open TCP": sorted(["@ssh_moving", str(facts.plan.ssh_port), *ports(facts, "tcp")]),
-            "open UDP": ports(facts, "udp"),
-            "forwarded TCP": ports(facts, "tcp"),
-            "forwarded UDP": ports(facts, "udp"),
+            "open": sorted([*own, *planned(facts)]),
+            "forwarded": planned(facts),
+            "not confined": [],
             OTHER: [],
             UNIT: "enabled",
         },
         {
             "policy of input": policy(facts, "input"),
             "policy of forward": policy(facts, "forward"),
-            "open TCP": tcp,
-            "open UDP": udp,
-            "forwarded TCP": _matching(forwarded, original.format("tcp")),
-            "forwarded UDP": _matching(forwarded, original.format("udp")),
-            OTHER: [rule for rule in [*came_in, *forwarded] if not rule.startswith(known)],
+            "open": opened(came_in, OPEN),
+            "forwarded": opened(forwarded, FORWARDED),
+            "not confined": [drop for drop in drops if drop not in rules(facts, "forward")],
+            OTHER: [
+                rule
+                for rule in [*came_in, *forwarded]
+                if not rule.startswith(known) and not re.fullmatch(f"{OPEN}|{_unnamed(FORWARDED)}", rule)
+            ],
             UNIT: facts.unit(UNIT, "UnitFileState"),
         },
     )
 
 
+def _unnamed(form: str) -> str:
+    return re.sub(r"\?P<\w+>", "", form)
+
+
 @proves("firewall.container-interfaces")
 def container_interfaces(facts: Facts, control: Control) -> Proof:
     """From where anything may be forwarded."""
-    rules = [re.fullmatch(r'iifname "(.*)" accept', rule) for rule in accepting(facts, "forward")]
-    found = sorted(match[1] for match in rules if match)
+    named = [re.fullmatch(r'iifname "(.*)" accept', rule) for rule in accepting(facts, "forward")]
+    found = sorted(match[1] for match in named if match)
     return Proof({"forwarded from": sorted(facts.values.items(control.id))}, {"forwarded from": found})
 
 
 @proves("firewall.loopback-from-outside-dropped")
 def loopback(facts: Facts, control: Control) -> Proof:
     """Before Docker's own change of addresses."""
-    rules = [re.sub(r" counter( packets \d+ bytes \d+)?", "", line) for line in chain(facts, "before")]
+    before = rules(facts, "before")
     drops = ('iif != "lo" ip daddr 127.0.0.0/8 drop', 'iif != "lo" ip6 daddr ::1 drop')
-    early = "priority raw;" in " ".join(rules[:1])
+    early = "priority raw;" in " ".join(chain(facts, "before")[:1])
     return Proof(
         {"IPv4": control.value, "IPv6": control.value, "before NAT": True},
-        {"IPv4": drops[0] in rules, "IPv6": drops[1] in rules, "before NAT": early},
+        {"IPv4": drops[0] in before, "IPv6": drops[1] in before, "before NAT": early},
     )
 
 
@@ -131,8 +159,8 @@ def loopback(facts: Facts, control: Control) -> Proof:
 def control_messages(facts: Facts, control: Control) -> Proof:
     """The kinds that may come in."""
     kind = control.id.partition(".")[2]
-    rules = [rule for rule in accepting(facts, "input") if re.search(rf"\b{kind} type ", rule)]
-    found = sorted(each for rule in rules for each in members(rule))
+    about = [rule for rule in accepting(facts, "input") if re.search(rf"\b{kind} type ", rule)]
+    found = sorted(each for rule in about for each in members(rule))
     return Proof({"let in": sorted(facts.values.items(control.id))}, {"let in": found})
 
 
@@ -153,12 +181,12 @@ def ssh_rate(facts: Facts, control: Control) -> Proof:
     begin = f"tcp dport {facts.plan.ssh_port} ct state new "
     found = {}
     for version in ("v4", "v6"):
-        rules = [
+        limits = [
             r
             for r in chain(facts, "input")
             if r.startswith(begin) and f"@ssh_{version} " in r and "drop" in r
         ]
-        match = re.search(word[control.id], " ".join(rules))
+        match = re.search(word[control.id], " ".join(limits))
         found[f"IP{version}"] = int(match[1]) if match else None
     return Proof(dict.fromkeys(found, control.value), found)
 

@@ -51,6 +51,8 @@ def parameter(facts: Facts, control: Control) -> Proof:
 def modules_disabled(facts: Facts, control: Control) -> Proof:
     """Nothing switches loading off, or on."""
     key = "kernel.modules_disabled"
+    if not facts.text("sysctl"):
+        raise LookupError("sysctl says nothing")
     at_boot, now = (facts.assigned(where).get(key, "0") == "1" for where in ("sysctl.d", "sysctl"))
     return Proof({"at boot": control.value, "now": control.value}, {"at boot": at_boot, "now": now})
 

@@ -88,7 +88,7 @@ def prove(facts: Facts, control: Control) -> Proof:
     try:
         return judge(facts, control)
     except (LookupError, ValueError, TypeError, AttributeError) as error:
-        return Proof({"what the server says": "can be read"}, {"what the server says": f"{error!r}"})
+        return Proof({"what the server says": "legible"}, {"what the server says": f"not legible ({error})"})
 
 
 def plain(table: Table) -> dict[str, Any]:

@@ -32,7 +32,6 @@ def test_control(control: Control, facts: Facts, request: pytest.FixtureRequest)
     """
     proof = prove(facts, control)
     look = Look(
-        control=control.id,
         source=proof.source,
         lab=facts.in_container,
         expected=plain(proof.expected),

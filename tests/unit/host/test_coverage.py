@@ -11,6 +11,10 @@ from pathlib import Path
 
 from infra.host.controls import load
 from infra.host.step import STEPS
+from infra.operate.controls_table import table
+from tests.host.server import topics
+from tests.host.server.facts import COMMANDS
+from tests.host.server.proof import JUDGES, judge_of
 from tests.unit.host.baselines import LINUX, SSH
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -84,6 +88,32 @@ def test_every_proof_is_of_a_control() -> None:
         if not any(fnmatchcase(id, mark) for id in CONTROLS.ids)
     ]
     assert unknown == []
+
+
+def test_every_control_has_a_check_on_a_server() -> None:
+    """In the suite of `gad host verify`; a topic has its own module there, or a place in a neighbour's."""
+    assert [id for id in CONTROLS.ids if judge_of(id) is None] == []
+
+
+def test_every_check_on_a_server_is_of_a_control() -> None:
+    assert [each for each in JUDGES if not any(judge_of(id) is JUDGES[each] for id in CONTROLS.ids)] == []
+    assert [each for each in JUDGES if not any(fnmatchcase(id, each) for id in CONTROLS.ids)] == []
+
+
+def test_every_module_of_checks_is_a_topic() -> None:
+    folder = ROOT / "tests" / "host" / "server"
+    beside = {"__init__", "facts", "proof", "test_controls", "topics"}
+    found = {path.stem for path in folder.glob("*.py")} - beside
+    assert found == {module.__name__.rpartition(".")[2] for module in topics.TOPICS}
+    assert len(COMMANDS) >= 50
+
+
+def test_the_documents_table_is_of_these_controls() -> None:
+    """`gad host controls > docs/controls.md` makes it anew."""
+    page = (ROOT / "docs" / "controls.md").read_text()
+    rows = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert rows == list(CONTROLS.ids)
+    assert page == table(CONTROLS)
 
 
 def test_marks_are_found(tmp_path: Path) -> None:
