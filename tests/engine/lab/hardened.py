@@ -16,6 +16,7 @@ from infra.host.controls import Values, load
 from infra.host.plan import HostPlan
 from infra.operate import host
 from infra.operate.host import HostResult
+from infra.operate.verify import Report, ServerUnderTest, verify_server
 from infra.ssh import SshAccess
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -117,6 +118,7 @@ class Runs:
     server: Server
     stock: Mapping[str, str]  # name of an inspection → what it printed
     now: Mapping[str, str]
+    stock_report: Report  # what `gad host verify` said of it as it was handed over
     first: HostResult
     second: HostResult
     dry: HostResult
@@ -169,6 +171,7 @@ def inspect(server: Server, access: SshAccess) -> dict[str, str]:
 def harden(server: Server) -> Runs:
     """Look at it as it is, run twice and once dry, look again."""
     stock = inspect(server, server.first)
+    untouched = verify_server(ROOT, "lab", ServerUnderTest(access=server.first, plan=server.plan()))
     first, second = server.apply(), server.apply()
     dry = server.apply(dry=True)
-    return Runs(server, stock, inspect(server, server.access), first, second, dry)
+    return Runs(server, stock, inspect(server, server.access), untouched, first, second, dry)

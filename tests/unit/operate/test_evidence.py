@@ -11,7 +11,16 @@ import pytest
 from infra.errors import Exit, GadError
 from infra.host.controls import FILE, Values, parse
 from infra.host.plan import HostPlan
-from infra.operate.evidence import Evidence, Result, evidence, markdown, write
+from infra.operate.evidence import (
+    CheckRecord,
+    ControlRecord,
+    Evidence,
+    Result,
+    Target,
+    evidence,
+    markdown,
+    write,
+)
 from infra.operate.verify import Check, Look, Outcome, Report, ServerUnderTest
 from infra.ssh import SshAccess
 
@@ -162,6 +171,14 @@ def test_a_file_with_another_form_is_refused(root: Path, key: str) -> None:
     assert Evidence.model_validate(known) == made_of(root)
     with pytest.raises(ValueError, match="Extra inputs are not permitted"):
         Evidence.model_validate({**known, key: 1})
+
+
+def test_every_key_is_documented() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "runbook" / "server.md").read_text()
+    models = (Evidence, ControlRecord, CheckRecord, Target)
+    keys = [key for model in models for key in model.model_fields]
+    assert len(keys) > 20
+    assert [key for key in keys if f"`{key}`" not in page] == []
 
 
 def test_people_get_a_table(root: Path) -> None:
