@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from enum import Enum
+from typing import Annotated
+
 import typer
 
 from infra.cli.checkout import ROOT, Stack
@@ -14,15 +17,25 @@ commands = typer.Typer(
 )
 
 
+class _Role(Enum):
+    app = "app"
+    data = "data"
+
+
+OfRole = Annotated[
+    _Role | None, typer.Option("--role", help="Only this one of a stack's two servers; without it, both.")
+]
+
+
 @commands.command()
-def apply(stack: Stack, as_json: AsJson = False) -> None:
+def apply(stack: Stack, as_json: AsJson = False, role: OfRole = None) -> None:
     """Make a stack's server what its file and config/controls.yaml say. `pulumi up` does it as well.
 
     Example:  gad host apply staging
     """
     from infra.operate import server_plan
 
-    done = server_plan.apply(ROOT, stack)
+    done = server_plan.apply(ROOT, stack, role=role.value if role is not None else None)
     if as_json:
         print_json(done.model_dump(mode="json"))
         return
@@ -54,21 +67,18 @@ def diff(stack: Stack, as_json: AsJson = False) -> None:
 def verify(
     stack: Stack, as_json: AsJson = False, every_check: EveryCheck = False, evidence: EvidenceFile = None
 ) -> None:
-    """Check each control on a stack's server, over SSH; no stack has to run on it. Changes nothing.
+    """Check each control on a stack's servers, over SSH; no stack has to run there. Changes nothing.
 
     Exit code 0 only if all of them hold, else 1.
 
     Example:  gad host verify staging --evidence staging.json
     """
-    from infra.operate import server_plan
     from infra.operate.evidence import write
-    from infra.operate.verify import ServerUnderTest, verify_server
+    from infra.operate.verify import hardened, verify_servers
 
-    asked = server_plan.plan_of(ROOT, stack)
-    server = ServerUnderTest(access=asked.access, plan=asked.plan)
-    report = verify_server(ROOT, stack, server)
+    report = verify_servers(ROOT, stack)
     if evidence is not None:
-        write(evidence, ROOT, report, server)
+        write(evidence, ROOT, report, hardened(ROOT, stack))
     show(report, as_json=as_json, every_check=every_check)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -26,16 +27,17 @@ class _Part(BaseModel):
 class Target(_Part):
     """What was looked at; `unknown` if nothing could be."""
 
-    stack: str
-    kind: Literal["server", "lab", "this machine", "unknown"]
+    server: str  # as in the records of its controls: `server` or `data server`
+    kind: Literal["server", "lab", "unknown"]
     address: str
-    port: int | None  # of SSH
-    os: str | None
+    port: int  # of SSH
+    os: str
 
 
 class ControlRecord(_Part):
-    """One control of the server: what should be and what is, in words for people → values."""
+    """One control of one server: what should be and what is, in words for people → values."""
 
+    server: str
     id: str
     result: Result
     source: Source | None  # None: not looked at
@@ -62,19 +64,22 @@ class Evidence(_Part):
     time: datetime
     commit: str | None  # of the checkout; None without git
     dirty: bool  # whether the checkout had changes beside the commit
-    target: Target
+    stack: str
+    targets: tuple[Target, ...]  # the servers whose controls are there
     results: dict[Result, int]  # of the controls
     controls: tuple[ControlRecord, ...]
     checks: tuple[CheckRecord, ...]
 
 
-def evidence(root: Path, report: Report, server: ServerUnderTest | None, *, now: datetime) -> Evidence:
+def evidence(root: Path, report: Report, servers: Sequence[ServerUnderTest], *, now: datetime) -> Evidence:
     """What a report proves. Raises GadError for an expired waiver."""
-    controls: tuple[ControlRecord, ...] = ()
-    if server is not None:
-        wanted = server.plan.values.root
-        every = load(root, today=now.date()).controls
-        controls = tuple(_control(each, report) for each in every if each.id in wanted)
+    every = load(root, today=now.date()).controls if servers else ()
+    controls = tuple(
+        _control(control, report, server.subject)
+        for server in servers
+        for control in every
+        if control.id in server.plan.values.root
+    )
     commit, dirty = _checkout(root)
     count = Counter(each.result for each in controls)
     names: tuple[Result, ...] = ("pass", "fail", "waived", "not run")
@@ -82,16 +87,17 @@ def evidence(root: Path, report: Report, server: ServerUnderTest | None, *, now:
         time=now.replace(microsecond=0),
         commit=commit,
         dirty=dirty,
-        target=_target(report, server),
+        stack=report.stack,
+        targets=tuple(_target(report, each) for each in servers),
         results={name: count[name] for name in names},
         controls=controls,
         checks=tuple(_check(each) for each in report.checks if each.control is None),
     )
 
 
-def write(path: Path, root: Path, report: Report, server: ServerUnderTest | None) -> Evidence:
+def write(path: Path, root: Path, report: Report, servers: Sequence[ServerUnderTest]) -> Evidence:
     """Write it: JSON, or a table for people if the name ends in `.md`. Raises GadError."""
-    made = evidence(root, report, server, now=datetime.now(UTC))
+    made = evidence(root, report, servers, now=datetime.now(UTC))
     text = markdown(made) if path.suffix == ".md" else made.model_dump_json(indent=2) + "\n"
     try:
         path.write_text(text, encoding="utf-8")
@@ -107,21 +113,30 @@ def write(path: Path, root: Path, report: Report, server: ServerUnderTest | None
 def markdown(made: Evidence) -> str:
     """For people: one row a control. Pure."""
     commit = f"{made.commit or 'no commit'}{' with changes' if made.dirty else ''}"
-    where = made.target
     rows = [
-        f"| `{each.id}` | {each.result} | {each.source or '-'} | {_cell(_words(each))} |"
+        f"| {each.server} | `{each.id}` | {each.result} | {each.source or '-'} | {_cell(_words(each))} |"
         for each in made.controls
     ]
     stack = [f"| {each.subject} | {each.result} | {_cell(each.check)} |" for each in made.checks]
     lines = [
-        f"# Evidence: {where.stack}",
+        f"# Evidence: {made.stack}",
         "",
-        f"{where.kind} {where.address}, {where.os or 'not hardened'}; {made.time.isoformat()}; {commit}.",
+        f"{made.time.isoformat()}, {commit}.",
         "",
-        ", ".join(f"{count} {name}" for name, count in made.results.items()) + ".",
+        *(
+            f"- {each.server}: {each.kind} {each.address}, port {each.port}, {each.os}"
+            for each in made.targets
+        ),
+        "",
+        "Controls: " + ", ".join(f"{count} {name}" for name, count in made.results.items()) + ".",
     ]
     if rows:
-        lines += ["", "| Control | Result | Source | What was found |", "|---|---|---|---|", *rows]
+        lines += [
+            "",
+            "| Server | Control | Result | Source | What was found |",
+            "|---|---|---|---|---|",
+            *rows,
+        ]
     if stack:
         lines += ["", "| Part | Result | Check |", "|---|---|---|", *stack]
     return "\n".join(lines) + "\n"
@@ -141,8 +156,8 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-def _control(control: Control, report: Report) -> ControlRecord:
-    made = [each for each in report.checks if each.control == control.id]
+def _control(control: Control, report: Report, server: str) -> ControlRecord:
+    made = [each for each in report.checks if each.control == control.id and each.subject == server]
     check = made[0] if len(made) == 1 else None
     look = check.look if check else None
     result: Result = "not run"
@@ -151,6 +166,7 @@ def _control(control: Control, report: Report) -> ControlRecord:
         if result == "pass" and control.waiver is not None:
             result = "waived"
     return ControlRecord(
+        server=server,
         id=control.id,
         result=result,
         source=look.source if look else None,
@@ -171,12 +187,10 @@ def _result(check: Check) -> Result:
     return results.get(check.outcome, "not run")
 
 
-def _target(report: Report, server: ServerUnderTest | None) -> Target:
-    if server is None:
-        return Target(stack=report.stack, kind="this machine", address="127.0.0.1", port=None, os=None)
-    looks = {each.look.lab for each in report.checks if each.look}
+def _target(report: Report, server: ServerUnderTest) -> Target:
+    looks = {each.look.lab for each in report.checks if each.look and each.subject == server.subject}
     return Target(
-        stack=report.stack,
+        server=server.subject,
         kind="unknown" if len(looks) != 1 else "lab" if looks.pop() else "server",
         address=server.access.address,
         port=server.access.port,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
@@ -19,8 +20,9 @@ from infra.operate import server_plan
 from infra.operate.certificate import authority_file
 from infra.operate.docker_engine import connect
 from infra.operate.outputs import StackOutputs, read_outputs
-from infra.operate.place import server_of
+from infra.operate.place import data_server_of, server_of
 from infra.operate.pulumi import Deployment, Pulumi
+from infra.settings import Server
 from infra.ssh import SshAccess
 
 SUITE = Path("tests") / "host"
@@ -43,6 +45,12 @@ class ServerUnderTest(BaseModel):
 
     access: SshAccess
     plan: HostPlan
+    role: server_plan.Role = "app"
+
+    @property
+    def subject(self) -> str:
+        """What its checks are about, in a report."""
+        return "server" if self.role == "app" else f"{self.role} server"
 
 
 class Look(BaseModel):
@@ -98,32 +106,59 @@ class _Export(BaseModel):
 
 
 def verify(pulumi: Pulumi, *, junit: Path | None = None) -> Report:
-    """Compare a running stack with its outputs, and its server with its controls where a stack file asks for
-    that; changes nothing. `junit` also gets the suite's own report.
+    """Compare a running stack with its outputs, and servers that its file has hardened with their controls.
+
+    Changes nothing. `junit` also gets the suite's own report, without a second server's.
 
     Raises GadError if there is nothing to verify or the suite cannot run.
     """
     state = pulumi.read("stack", "export")
     outputs = read_outputs(pulumi.stack, _Export.model_validate_json(state).deployment.outputs)
     connect(outputs.server).close()  # one sentence now, rather than one per check
-    server = hardened(pulumi.root, pulumi.stack)
+    servers = hardened(pulumi.root, pulumi.stack)
     with tempfile.TemporaryDirectory(prefix="gad-verify-") as folder:
-        told = [*_stack_told(pulumi.root, outputs, state, Path(folder)), *_server_told(server, Path(folder))]
-        return _run(pulumi.root, pulumi.stack, told, Path(folder), junit)
+        told = [
+            *_stack_told(pulumi.root, outputs, state, Path(folder)),
+            *_server_told(servers[:1], Path(folder)),
+        ]
+        report = _run(pulumi.root, pulumi.stack, told, Path(folder), junit)
+    return _joined([report, *(verify_server(pulumi.root, pulumi.stack, each) for each in servers[1:])])
 
 
-def verify_server(root: Path, stack: str, server: ServerUnderTest, *, junit: Path | None = None) -> Report:
-    """Compare a server with its controls; no stack has to run on it. Changes nothing. Raises GadError."""
+def verify_servers(root: Path, stack: str) -> Report:
+    """Compare each server that a stack file has hardened with its controls; no stack has to run there.
+
+    Changes nothing. Raises GadError, also if there is none.
+    """
+    servers = hardened(root, stack)
+    if not servers:
+        server_plan.plan_of(root, stack)  # says why
+    return _joined([verify_server(root, stack, each) for each in servers])
+
+
+def verify_server(root: Path, stack: str, server: ServerUnderTest) -> Report:
+    """Compare one server with its controls. Changes nothing. Raises GadError."""
     with tempfile.TemporaryDirectory(prefix="gad-verify-") as folder:
-        return _run(root, stack, _server_told(server, Path(folder)), Path(folder), junit)
+        return _run(root, stack, _server_told([server], Path(folder)), Path(folder), None)
 
 
-def hardened(root: Path, stack: str) -> ServerUnderTest | None:
-    """A stack's server and what it is to be; None where its file asks for no hardening. Raises GadError."""
-    if server_of(root, stack).hardening is None:
-        return None
-    asked = server_plan.plan_of(root, stack)
-    return ServerUnderTest(access=asked.access, plan=asked.plan)
+def hardened(root: Path, stack: str) -> tuple[ServerUnderTest, ...]:
+    """A stack's servers that its file wants hardened, and what they are to be. Raises GadError."""
+    sections: tuple[tuple[server_plan.Role, Server | None], ...] = (
+        ("app", server_of(root, stack)),
+        ("data", data_server_of(root, stack)),
+    )
+    roles = [role for role, section in sections if section is not None and section.hardening is not None]
+    plans = [(role, server_plan.plan_of(root, stack, role)) for role in roles]
+    return tuple(ServerUnderTest(access=each.access, plan=each.plan, role=role) for role, each in plans)
+
+
+def _joined(reports: list[Report]) -> Report:
+    return Report(
+        stack=reports[0].stack,
+        seconds=round(sum(each.seconds for each in reports), 1),
+        checks=tuple(check for each in reports for check in each.checks),
+    )
 
 
 def _stack_told(root: Path, outputs: StackOutputs, state: str, folder: Path) -> list[str]:
@@ -136,12 +171,12 @@ def _stack_told(root: Path, outputs: StackOutputs, state: str, folder: Path) -> 
     return arguments
 
 
-def _server_told(server: ServerUnderTest | None, folder: Path) -> list[str]:
-    if server is None:
-        return []
+def _server_told(servers: Sequence[ServerUnderTest], folder: Path) -> list[str]:
+    """Of one server, or none."""
     path = folder / "server.json"
-    path.write_text(server.model_dump_json(), encoding="utf-8")
-    return [f"--gad-server={path}"]
+    for each in servers:
+        path.write_text(each.model_dump_json(), encoding="utf-8")
+    return [f"--gad-server={path}" for _ in servers]
 
 
 def _run(root: Path, stack: str, arguments: list[str], folder: Path, junit: Path | None) -> Report:

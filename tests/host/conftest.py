@@ -13,7 +13,7 @@ and what a person can do about a failure after "Remedy:"; both reach the report.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from testinfra.host import Host
 from infra.host.controls import Control, load
 from infra.operate.outputs import ContainerDeclared, NetworkDeclared, PortDeclared, StackOutputs
 from infra.operate.verify import ServerUnderTest
+from infra.ssh import SshAccess
 
 STACK = pytest.StashKey[Stack]()
 OPTIONS = ("--gad-outputs", "--gad-state", "--gad-authority")
@@ -160,6 +161,8 @@ def _params(item: pytest.Item) -> dict[str, object]:
 
 def _subject(item: pytest.Item) -> str:
     match _params(item):
+        case {"control": Control()}:
+            return server_of(item.config).subject
         case {"role": str(role)}:
             return role
         case {"network": str(network)}:
@@ -232,6 +235,12 @@ def engine(stack: Stack) -> Engine:
 @pytest.fixture(scope="session")
 def machine(stack: Stack) -> Host:
     return stack.host
+
+
+@pytest.fixture(scope="session")
+def machines(stack: Stack) -> Mapping[SshAccess | None, Host]:
+    """Each machine of the stack by how it is reached."""
+    return stack.hosts
 
 
 @pytest.fixture(scope="session")

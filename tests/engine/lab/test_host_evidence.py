@@ -83,7 +83,7 @@ def failed(report: Report) -> set[str]:
 def test_all_of_a_hardened_server_holds_and_the_file_says_so(server: Server, tmp_path: Path) -> None:
     report = look(server)
     assert [f"{each.outcome}: {each.detail}" for each in report.failures] == []
-    made = write(tmp_path / "evidence.json", ROOT, report, under_test(server))
+    made = write(tmp_path / "evidence.json", ROOT, report, [under_test(server)])
     text = (tmp_path / "evidence.json").read_text()
     assert Evidence.model_validate_json(text) == made
     assert [each.id for each in made.controls] == list(VALUES.root)
@@ -94,7 +94,7 @@ def test_all_of_a_hardened_server_holds_and_the_file_says_so(server: Server, tmp
         "not run": 0,
     }
     assert [each.id for each in made.controls if not each.expected or each.source is None] == []
-    assert (made.target.kind, made.target.address) == ("lab", server.access.address)
+    assert [(each.kind, each.address) for each in made.targets] == [("lab", server.access.address)]
     # What a lab cannot set is read from its files, and the evidence says so.
     by_file = {each.id for each in made.controls if each.source == "file"}
     assert {"sysctl.kernel.kptr_restrict", "audit.rules.time"} <= by_file
@@ -128,7 +128,7 @@ def changed(server: Server) -> Iterator[Server]:
 def test_what_somebody_changes_is_named_by_its_control(changed: Server) -> None:
     report = look(changed)
     assert failed(report) == set(MUTATIONS)
-    made = evidence(ROOT, report, under_test(changed), now=datetime.now(UTC))
+    made = evidence(ROOT, report, [under_test(changed)], now=datetime.now(UTC))
     found = {each.id: each for each in made.controls if each.result == "fail"}
     assert set(found) == set(MUTATIONS)
     assert found["files.shadow"].found["/etc/shadow"] == "644 root:shadow"
@@ -139,7 +139,7 @@ def test_a_server_that_cannot_be_asked_has_nothing_proven(server: Server) -> Non
     """An account that is not let in: every control is not run, and one sentence says why."""
     nobody = ServerUnderTest(access=server.as_user("nobody"), plan=server.plan())
     report = verify_server(ROOT, "lab", nobody)
-    made = evidence(ROOT, report, nobody, now=datetime.now(UTC))
+    made = evidence(ROOT, report, [nobody], now=datetime.now(UTC))
     assert made.results == {"pass": 0, "fail": 0, "waived": 0, "not run": len(VALUES.root)}
-    assert made.target.kind == "unknown"
+    assert [each.kind for each in made.targets] == ["unknown"]
     assert {"cannot be asked: " in each.detail for each in report.failures} == {True}

@@ -66,11 +66,16 @@ def root(tmp_path: Path) -> Path:
 
 
 def check(
-    control: str | None, outcome: Outcome = "passed", *, lab: bool = False, looked: bool = True
+    control: str | None,
+    outcome: Outcome = "passed",
+    *,
+    lab: bool = False,
+    looked: bool = True,
+    subject: str = "server",
 ) -> Check:
     look = Look(source="value", lab=lab, expected={"it": 1}, found={"it": 1})
     return Check(
-        subject="server" if control else "redis",
+        subject=subject if control else "redis",
         check=f"{control}: why",
         outcome=outcome,
         detail="" if outcome == "passed" else "it: 2, wanted is 1",
@@ -86,7 +91,7 @@ def report(*checks: Check) -> Report:
 
 
 def made_of(root: Path, *checks: Check) -> Evidence:
-    return evidence(root, report(*checks), SERVER, now=NOW)
+    return evidence(root, report(*checks), [SERVER], now=NOW)
 
 
 def results(made: Evidence) -> dict[str, Result]:
@@ -128,13 +133,35 @@ def test_results(root: Path, checks: tuple[Check, ...], wanted: tuple[Result, Re
     ],
 )
 def test_the_target_is_named(root: Path, checks: tuple[Check, ...], kind: str) -> None:
-    target = made_of(root, *checks).target
+    (target,) = made_of(root, *checks).targets
     assert (target.kind, target.address, target.port, target.os) == (kind, "192.0.2.7", 2222, "debian-13")
+    assert target.server == "server"
+
+
+def test_each_server_of_a_stack_has_its_own_records(root: Path) -> None:
+    data = SERVER.model_copy(update={"role": "data"})
+    checks = [
+        check("a.first"),
+        check("b.second"),
+        check("a.first", subject="data server", lab=True),
+        check("b.second", "failed", subject="data server", lab=True),
+    ]
+    made = evidence(root, report(*checks), [SERVER, data], now=NOW)
+    assert [(each.server, each.id, each.result) for each in made.controls] == [
+        ("server", "b.second", "pass"),
+        ("server", "a.first", "waived"),
+        ("data server", "b.second", "fail"),
+        ("data server", "a.first", "waived"),
+    ]
+    assert [(each.server, each.kind) for each in made.targets] == [
+        ("server", "server"),
+        ("data server", "lab"),
+    ]
 
 
 def test_a_local_stack_has_checks_and_no_controls(root: Path) -> None:
-    made = evidence(root, report(check(None), check(None, "failed")), None, now=NOW)
-    assert (made.target.kind, made.controls) == ("this machine", ())
+    made = evidence(root, report(check(None), check(None, "failed")), [], now=NOW)
+    assert (made.stack, made.targets, made.controls) == ("staging", (), ())
     assert [each.result for each in made.checks] == ["pass", "fail"]
 
 
@@ -155,7 +182,7 @@ def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:
 
 def test_an_expired_waiver_is_no_evidence(root: Path) -> None:
     with pytest.raises(GadError, match=r"the waiver has expired of a\.first"):
-        evidence(root, report(), SERVER, now=datetime(2026, 12, 1, tzinfo=UTC))
+        evidence(root, report(), [SERVER], now=datetime(2026, 12, 1, tzinfo=UTC))
 
 
 def test_the_same_findings_are_the_same_bytes(root: Path) -> None:
@@ -185,11 +212,9 @@ def test_people_get_a_table(root: Path) -> None:
     made = made_of(root, check("a.first"), check("b.second", "failed"), check(None))
     lines = markdown(made).splitlines()
     assert lines[0] == "# Evidence: staging"
-    assert "| `b.second` | fail | value | it: 2, wanted is 1 |" in lines
-    assert (
-        "| `a.first` | waived | value | as wanted; waived until 2026-11-30: the judge and we disagree |"
-        in lines
-    )
+    assert "| server | `b.second` | fail | value | it: 2, wanted is 1 |" in lines
+    waived = "as wanted; waived until 2026-11-30: the judge and we disagree"
+    assert f"| server | `a.first` | waived | value | {waived} |" in lines
     assert "| redis | pass | None: why |" in lines
 
 
@@ -197,13 +222,13 @@ def test_the_ending_chooses_the_form(root: Path, tmp_path: Path) -> None:
     # It is written now, on whatever day that is.
     (root / FILE).write_text(CONTROLS.replace("2026-11-30", "9999-12-31"))
     for name in ("evidence.json", "evidence.md"):
-        write(tmp_path / name, root, report(check("a.first"), check("b.second")), SERVER)
+        write(tmp_path / name, root, report(check("a.first"), check("b.second")), [SERVER])
     assert Evidence.model_validate_json((tmp_path / "evidence.json").read_text()).form == 1
     assert (tmp_path / "evidence.md").read_text().startswith("# Evidence: staging\n")
 
 
 def test_a_file_that_cannot_be_written_is_said(root: Path, tmp_path: Path) -> None:
     with pytest.raises(GadError) as caught:
-        write(tmp_path / "none" / "evidence.json", root, report(), None)
+        write(tmp_path / "none" / "evidence.json", root, report(), [])
     assert caught.value.fact.endswith("evidence.json cannot be written: No such file or directory")
     assert caught.value.exit_code == Exit.USAGE
