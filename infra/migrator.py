@@ -17,10 +17,12 @@ def docker_run(
     envs: Mapping[str, str],
     image: str,
     command: str,
+    hosts: Mapping[str, str] | None = None,
 ) -> list[str]:
     """The words that start it; it is removed when it ends, and its exit status is the program's.
 
-    `secrets_dir`: the folder on the engine's host with the owner's connection and nothing else.
+    `secrets_dir`: the folder on the engine's host with the owner's connection and nothing else. `hosts`: name
+    to address of what is on another server.
     """
     options = [
         *("--rm", f"--name={name}", f"--network={network}"),
@@ -28,6 +30,7 @@ def docker_run(
         *("--memory=256m", "--memory-swap=256m", "--cpus=1.0", "--pids-limit=64", "--init"),
         f"--tmpfs=/tmp:rw,noexec,nosuid,nodev,size=16m,mode=0700,uid={UID},gid={UID}",
         f"--mount=type=bind,source={secrets_dir},target={SECRETS},readonly",
+        *(f"--add-host={each}:{address}" for each, address in sorted((hosts or {}).items())),
         *(f"--label={key}={value}" for key, value in sorted(labels.items())),
         *(f"--env={key}={value}" for key, value in sorted(envs.items())),
     ]

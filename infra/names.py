@@ -13,6 +13,7 @@ from typing import Literal
 PROJECT = "grupo-gad"
 
 DataClass = Literal["none", "internal", "personal"]
+DATA_ROLES = frozenset({"postgres", "redis"})  # what a data server runs, if a stack has one
 LABEL_STACK = "gad.stack"
 LABEL_ROLE = "gad.role"
 LABEL_DATA_CLASS = "gad.data-class"

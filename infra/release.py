@@ -8,9 +8,10 @@ turns to it (deploy reference, "Plan").
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 SlotName = Literal["blue", "green"]
 SLOTS: tuple[SlotName, SlotName] = ("blue", "green")
@@ -29,6 +30,15 @@ class Slot(BaseModel):
     cpus: str
     pids: int
     form: int  # revision of the container's form in components/api.py
+    hosts: tuple[tuple[str, str], ...] = ()  # name and address of what is on another server, sorted
+
+    @model_serializer(mode="wrap")
+    def _without_no_hosts(self, usual: SerializerFunctionWrapHandler) -> Mapping[str, object]:
+        """A slot of a stack on one server is written as it was before there could be two."""
+        written: dict[str, object] = usual(self)
+        if not self.hosts:
+            del written["hosts"]
+        return written
 
     @property
     def revision(self) -> str:

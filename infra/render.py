@@ -93,9 +93,9 @@ def postgres_files(
     )
 
 
-def redis_files(*, maxmemory_mib: int) -> tuple[Rendered, ...]:
-    """redis.conf; its accounts are in a secret file."""
-    return (Rendered("redis.conf", _template("redis.conf.j2", maxmemory_mib=maxmemory_mib)),)
+def redis_files(*, maxmemory_mib: int, tls: bool = False) -> tuple[Rendered, ...]:
+    """redis.conf; its accounts are in a secret file. With `tls` nothing listens for clear text."""
+    return (Rendered("redis.conf", _template("redis.conf.j2", maxmemory_mib=maxmemory_mib, tls=tls)),)
 
 
 def redis_accounts(password: str) -> str:

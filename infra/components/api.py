@@ -38,6 +38,7 @@ class ApiSlotArgs:
     pids: int
     keep: bool
     needs: tuple[Resource, ...]
+    hosts: tuple[tuple[str, str], ...]  # name and address of what is on another server
 
 
 class ApiSlot(ComponentResource):
@@ -77,6 +78,7 @@ class ApiSlot(ComponentResource):
                 "GAD_PRIVATE_PORT": str(PRIVATE_PORT),
                 "GAD_SLOT": args.slot,
             },
+            hosts=args.hosts,
         )
         self.declared = declared(container)
         self.server = hardened_container(

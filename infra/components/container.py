@@ -105,6 +105,7 @@ class ContainerArgs:
     grace_s: int  # from the stop signal to SIGKILL; longer than the process needs to finish
     envs: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
+    hosts: tuple[tuple[str, str], ...] = ()  # (name, address) beside those of its networks
     shm_mib: int = 64
 
 
@@ -142,6 +143,11 @@ def declared(args: ContainerArgs) -> Declared:
         cpus=args.cpus,
         pids=args.pids,
     )
+
+
+def _kept(args: ContainerArgs) -> list[str]:
+    # Named only where there are any: what else is compared of a slot's form stays what it was.
+    return [*REPLACING, "hosts"] if args.hosts else REPLACING
 
 
 def hardened_container(
@@ -187,6 +193,7 @@ def hardened_container(
             docker.ContainerPortArgs(internal=p.internal, external=p.external, ip=p.ip, protocol=p.protocol)
             for p in args.ports
         ],
+        hosts=[docker.ContainerHostArgs(host=name, ip=address) for name, address in args.hosts] or None,
         healthcheck=docker.ContainerHealthcheckArgs(
             tests=list(args.health.test),
             interval=f"{args.health.interval_s}s",
@@ -211,7 +218,7 @@ def hardened_container(
             ResourceOptions(
                 delete_before_replace=True,  # the name and the ports are fixed
                 replace_on_changes=SILENT_UPDATES,
-                ignore_changes=REPLACING if keep else [],
+                ignore_changes=_kept(args) if keep else [],
             ),
         ),
     )

@@ -40,15 +40,15 @@ class Host:
 SHARED = ("-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", "ControlPath=~/.ssh/gad-%C")
 
 
-def connect(args: HostArgs | None, *, ready: Resource | None = None) -> Host:
+def connect(args: HostArgs | None, *, ready: Resource | None = None, name: str = "server") -> Host:
     """The machine as resources: an explicit provider (default providers are off) and a connection.
 
-    Without a server it is this machine. `ready` comes before anything else on it.
+    Without a server it is this machine. `ready` comes before anything else on it; `name` is the provider's.
     """
     if args is None:
         return Host(provider=docker.Provider("local"), connection=None)
     provider = docker.Provider(
-        "server",
+        name,
         host=args.url,
         ssh_opts=[*args.ssh_options, *SHARED],
         opts=ResourceOptions(depends_on=[ready] if ready is not None else []),

@@ -24,6 +24,7 @@ class MigrationArgs:
     envs: Mapping[str, str]
     secrets: HostFiles
     needs: tuple[Resource, ...]
+    hosts: Mapping[str, str]  # name to address of what is on another server
 
 
 class Migration(ComponentResource):
@@ -52,5 +53,6 @@ def _script(args: MigrationArgs) -> str:
         envs=args.envs,
         image=args.image,
         command="upgrade",
+        hosts=args.hosts,
     )
     return f"docker rm --force {shlex.quote(name)} >/dev/null 2>&1 || true\nexec {shlex.join(words)}"

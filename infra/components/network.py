@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Literal
+from typing import Literal, Protocol
 
 import pulumi_docker as docker
 from pulumi import ComponentResource, ResourceOptions
@@ -12,13 +12,14 @@ from pulumi import ComponentResource, ResourceOptions
 from infra.components.host import Host
 from infra.names import Names
 
-Role = Literal["edge", "data", "egress"]
+Role = Literal["edge", "data", "egress", "store"]
 
 INTERNAL: dict[Role, bool] = {
     "edge": True,  # proxy to API; the API has no way out
     "data": True,  # API, migrations to PostgreSQL and Redis
     "egress": False,  # what must reach or be reached from outside: the proxy, later the bot
 }
+STORE = 3  # the fourth /24: PostgreSQL and Redis, where they are on a server of their own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,16 @@ class NetworkArgs:
     host: Host
     names: Names
     subnet: IPv4Network
+    # PostgreSQL and Redis are on another server: `data` leads there, and by the firewall nowhere else.
+    leads_out: bool = False
+
+
+class _Placed(Protocol):
+    @property
+    def host(self) -> Host: ...
+
+    @property
+    def names(self) -> Names: ...
 
 
 class Network(ComponentResource):
@@ -41,24 +52,55 @@ class Network(ComponentResource):
     def __init__(self, name: str, args: NetworkArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("stack:host:Network", name, None, opts)
         self.subnets = dict(zip(INTERNAL, args.subnet.subnets(new_prefix=24), strict=False))
-        made = {role: self._network(name, role, args) for role in INTERNAL}
+        self.internal = INTERNAL | ({"data": False} if args.leads_out else {})
+        made = {
+            role: _bridge(f"{name}-{role}", role, self.subnets[role], args, self, internal=internal)
+            for role, internal in self.internal.items()
+        }
         self.edge, self.data, self.egress = made["edge"], made["data"], made["egress"]
         self.register_outputs({role: network.name for role, network in made.items()})
 
-    def _network(self, name: str, role: Role, args: NetworkArgs) -> docker.Network:
-        subnet = self.subnets[role]
-        return docker.Network(
-            f"{name}-{role}",
-            name=args.names.network(role),
-            driver="bridge",
-            internal=INTERNAL[role],
-            ipam_driver="default",
-            ipam_configs=[docker.NetworkIpamConfigArgs(subnet=str(subnet), gateway=str(subnet[1]))],
-            labels=[
-                docker.NetworkLabelArgs(label=key, value=value)
-                for key, value in sorted(args.names.labels(role, "none").items())
-            ],
-            opts=ResourceOptions.merge(
-                args.host.options(parent=self), ResourceOptions(delete_before_replace=True)
-            ),
-        )
+
+@dataclass(frozen=True, kw_only=True)
+class StoreNetworkArgs:
+    """The same /22 as the other server's networks, of which this one has the last /24."""
+
+    host: Host
+    names: Names
+    subnet: IPv4Network
+
+
+class StoreNetwork(ComponentResource):
+    """PostgreSQL and Redis on a server of their own. Not internal, or they could publish no port there; the
+    firewall lets nothing out of it."""
+
+    store: docker.Network
+    subnets: dict[Role, IPv4Network]
+
+    def __init__(self, name: str, args: StoreNetworkArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__("stack:host:StoreNetwork", name, None, opts)
+        subnet = list(args.subnet.subnets(new_prefix=24))[STORE]
+        self.subnets = {"store": subnet}
+        self.internal: dict[Role, bool] = {"store": False}
+        self.store = _bridge(f"{name}-store", "store", subnet, args, self, internal=False)
+        self.register_outputs({"store": self.store.name})
+
+
+def _bridge(
+    name: str, role: Role, subnet: IPv4Network, args: _Placed, parent: ComponentResource, *, internal: bool
+) -> docker.Network:
+    return docker.Network(
+        name,
+        name=args.names.network(role),
+        driver="bridge",
+        internal=internal,
+        ipam_driver="default",
+        ipam_configs=[docker.NetworkIpamConfigArgs(subnet=str(subnet), gateway=str(subnet[1]))],
+        labels=[
+            docker.NetworkLabelArgs(label=key, value=value)
+            for key, value in sorted(args.names.labels(role, "none").items())
+        ],
+        opts=ResourceOptions.merge(
+            args.host.options(parent=parent), ResourceOptions(delete_before_replace=True)
+        ),
+    )

@@ -7,13 +7,22 @@ from dataclasses import dataclass
 import pulumi_docker as docker
 from pulumi import ComponentResource, Resource, ResourceOptions
 
-from infra.components.container import ContainerArgs, Declared, Health, Mount, declared, hardened_container
+from infra.components.container import (
+    ContainerArgs,
+    Declared,
+    Health,
+    Mount,
+    Port,
+    declared,
+    hardened_container,
+)
 from infra.components.files import HostFiles, HostFilesArgs
 from infra.components.host import Host
 from infra.components.volume import data_volume
 from infra.names import Names
 
 UID = 10070
+PORT = 5432
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +33,7 @@ class PostgresArgs:
     names: Names
     image: str
     network: docker.Network
+    network_role: str
     host_dir: str
     config: str
     config_revision: str
@@ -32,6 +42,7 @@ class PostgresArgs:
     cpus: str
     pids: int
     needs: tuple[Resource, ...]
+    publish_at: str | None  # the address where another server reaches it; None: on its network only
 
 
 class Postgres(ComponentResource):
@@ -60,7 +71,7 @@ class Postgres(ComponentResource):
             image=args.image,
             uid=UID,
             labels=args.names.labels("postgres", "personal"),
-            networks=((args.names.network("data"), "postgres"),),
+            networks=((args.names.network(args.network_role), "postgres"),),
             mounts=(
                 Mount(kind="bind", source=config.path, target="/etc/gad/postgres"),
                 Mount(kind="bind", source=args.secrets.path, target="/run/gad/secrets"),
@@ -79,6 +90,7 @@ class Postgres(ComponentResource):
             pids=args.pids,
             grace_s=60,  # a fast shutdown writes a checkpoint of all shared buffers
             shm_mib=max(64, args.memory_mib // 8),  # parallel queries share memory there
+            ports=(Port(ip=args.publish_at, external=PORT, internal=PORT),) if args.publish_at else (),
         )
         self.declared = declared(container)
         self.server = hardened_container(

@@ -7,13 +7,28 @@ from dataclasses import dataclass
 import pulumi_docker as docker
 from pulumi import ComponentResource, Resource, ResourceOptions
 
-from infra.components.container import ContainerArgs, Declared, Health, Mount, declared, hardened_container
+from infra.components.container import (
+    ContainerArgs,
+    Declared,
+    Health,
+    Mount,
+    Port,
+    declared,
+    hardened_container,
+)
 from infra.components.files import HostFiles, HostFilesArgs
 from infra.components.host import Host
 from infra.components.volume import data_volume
 from infra.names import Names
 
 UID = 10071
+PORT = 6379
+# As gad-redis-health of the image, which speaks clear text: an answer is all that a probe can get.
+TLS_HEALTH = (
+    *("CMD", "sh", "-c"),
+    "case $(redis-cli -t 2 --tls --cacert /run/gad/secrets/server.crt ping 2>&1) in "
+    "PONG | NOAUTH*) ;; *) exit 1 ;; esac",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +39,7 @@ class RedisArgs:
     names: Names
     image: str
     network: docker.Network
+    network_role: str
     host_dir: str
     config: str
     config_revision: str
@@ -32,6 +48,8 @@ class RedisArgs:
     cpus: str
     pids: int
     needs: tuple[Resource, ...]
+    publish_at: str | None  # the address where another server reaches it; None: on its network only
+    tls: bool
 
 
 class Redis(ComponentResource):
@@ -62,7 +80,7 @@ class Redis(ComponentResource):
             image=args.image,
             uid=UID,
             labels=args.names.labels("redis", "internal"),
-            networks=((args.names.network("data"), "redis"),),
+            networks=((args.names.network(args.network_role), "redis"),),
             mounts=(
                 Mount(kind="bind", source=config.path, target="/etc/gad/redis"),
                 Mount(kind="bind", source=args.secrets.path, target="/run/gad/secrets"),
@@ -72,11 +90,12 @@ class Redis(ComponentResource):
             ),
             tmpfs=("/tmp",),  # noqa: S108  (inside the container)
             workdir="/var/lib/redis",
-            health=Health(test=("CMD", "gad-redis-health")),
+            health=Health(test=TLS_HEALTH if args.tls else ("CMD", "gad-redis-health")),
             memory_mib=args.memory_mib,
             cpus=args.cpus,
             pids=args.pids,
             grace_s=30,  # a stop flushes the append-only file
+            ports=(Port(ip=args.publish_at, external=PORT, internal=PORT),) if args.publish_at else (),
         )
         self.declared = declared(container)
         self.server = hardened_container(

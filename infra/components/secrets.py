@@ -13,24 +13,24 @@ from infra.components.host import Host
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderSecrets:
-    """What one reader gets: file name to content, and a name for the present content."""
+    """What one reader gets: file name to content, a name for the present content, and where it reads."""
 
     files: Mapping[str, Output[str]]
     revision: str
+    host: Host
+    host_dir: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class SecretsArgs:
     """Readers and their files; `pack` turns contents into the archive that is sent to the host."""
 
-    host: Host
-    host_dir: str
     readers: Mapping[str, ReaderSecrets]
     pack: Callable[[Mapping[str, str]], str]
 
 
 class Secrets(ComponentResource):
-    """Secret files on the host. They never are environment, arguments, labels or image layers."""
+    """Secret files beside their readers. They never are environment, arguments, labels or image layers."""
 
     readers: dict[str, HostFiles]
 
@@ -40,8 +40,8 @@ class Secrets(ComponentResource):
             reader: HostFiles(
                 f"{name}-{reader}",
                 HostFilesArgs(
-                    host=args.host,
-                    parent_dir=f"{args.host_dir}/secrets/{reader}",
+                    host=secrets.host,
+                    parent_dir=f"{secrets.host_dir}/secrets/{reader}",
                     revision=secrets.revision,
                     archive=Output.secret(Output.all(**secrets.files).apply(args.pack)),
                     secret=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,13 +21,28 @@ PublicKey = Annotated[
 ]
 
 
+# Who takes its log, `host:port` by TCP: a name, an IPv4 address, or an IPv6 address in brackets.
+Receiver = Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\]):[1-9][0-9]{0,4}$")]
+
+
 class OpenPort(BaseModel):
-    """A port that everybody may reach."""
+    """A port that may be reached, by everybody or from some addresses only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     port: Port
     protocol: Literal["tcp", "udp"]
+    come_from: tuple[IPv4Network | IPv6Network, ...] = ()  # empty: everybody
+
+
+class Confined(BaseModel):
+    """Containers of one network that may begin connections to each other and these places, nowhere else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subnet: IPv4Network
+    address: IPv4Address | None = None  # None: to no place
+    ports: tuple[Port, ...] = ()  # TCP, there
 
 
 class HostPlan(BaseModel):
@@ -42,9 +57,11 @@ class HostPlan(BaseModel):
     deploy_from: tuple[IPv4Network | IPv6Network, ...] = ()
     ssh_port: Port  # what sshd listens on
     open_ports: tuple[OpenPort, ...]  # beside SSH
+    confined: tuple[Confined, ...] = ()
     roles: tuple[str, ...] = ()
     timezone: str = "Etc/UTC"
     base_dir: str = "/opt/grupogad"
+    syslog_to: Receiver | None = None
     values: Values
 
 
@@ -71,6 +88,7 @@ class HostRun(BaseModel):
 
     plan: HostPlan
     reach: Reach
+    dry: bool = False  # it only looks
 
 
 def read_run() -> HostRun:

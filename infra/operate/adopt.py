@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable
 from tempfile import NamedTemporaryFile
 
+import docker
+
 from infra.names import PROJECT
 from infra.operate import owned, preflight
 from infra.operate.owned import TOKENS, Kind, Owned
@@ -17,6 +19,7 @@ PARENTS: dict[tuple[Kind, str], tuple[str, str, str]] = {
     ("network", "edge"): ("stack:host:Network", "network", "network-edge"),
     ("network", "data"): ("stack:host:Network", "network", "network-data"),
     ("network", "egress"): ("stack:host:Network", "network", "network-egress"),
+    ("network", "store"): ("stack:host:StoreNetwork", "data-network", "data-network-store"),
     ("volume", "postgres"): ("stack:data:Postgres", "postgres", "postgres-data"),
     ("volume", "redis"): ("stack:data:Redis", "redis", "redis-data"),
     ("volume", "proxy"): ("stack:edge:Proxy", "proxy", "proxy-data"),
@@ -31,8 +34,19 @@ def adopt(pulumi: Pulumi, say: Say) -> tuple[str, ...]:
     """
     unlock(pulumi, say)
     desired = preflight.load_settings(pulumi)
-    client = preflight.engine_of(desired)
-    held = owned.owned(client, desired.prefix)
+    name = "local" if desired.file.server.kind == "local" else "server"  # as infra/components/host.py
+    taken = _take_over(pulumi, say, preflight.engine_of(desired), desired.prefix, name)
+    data = preflight.data_engine_of(desired)
+    if data is not None:
+        taken += _take_over(pulumi, say, data, desired.prefix, "data-server")
+    return taken
+
+
+def _take_over(
+    pulumi: Pulumi, say: Say, client: docker.DockerClient, prefix: str, name: str
+) -> tuple[str, ...]:
+    """Those on one engine; `name` is its provider's."""
+    held = owned.owned(client, prefix)
     lost = owned.unknown(held, pulumi.deployment())
     containers = [item for item in lost if item.kind == "container"]
     for item in containers:
@@ -40,7 +54,6 @@ def adopt(pulumi: Pulumi, say: Say) -> tuple[str, ...]:
     owned.remove(client, containers)
     kept = [item for item in lost if (item.kind, item.role) in PARENTS]
     if kept:
-        name = "local" if desired.file.server.kind == "local" else "server"  # as infra/components/host.py
         provider = f"urn:pulumi:{pulumi.stack}::{PROJECT}::pulumi:providers:docker::{name}"
         pulumi.read("up", "--yes", "--skip-preview", "--target", provider)
         with NamedTemporaryFile("w", suffix=".json", dir=pulumi.root / ".gad") as file:

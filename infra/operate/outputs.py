@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.errors import GadError
+from infra.names import DATA_ROLES
 from infra.release import Recorded
 from infra.ssh import SshAccess
 
@@ -84,12 +85,14 @@ class StackOutputs(_Exported):
     environment: Literal["dev", "staging", "production"]
     prefix: str
     server: SshAccess | None = None  # how it is reached; None for this machine, and then not in the state
+    data_server: SshAccess | None = None  # the one of PostgreSQL and Redis; None: the same machine
     url: str
     http_url: str
     site: str
     tls: Literal["internal", "acme"]
     hsts: bool
     postgres_tls: bool
+    redis_tls: bool = False
     release: Recorded
     containers: dict[str, ContainerDeclared] = Field(min_length=1)
     networks: dict[str, NetworkDeclared] = Field(min_length=1)
@@ -100,6 +103,21 @@ class StackOutputs(_Exported):
     def address(self) -> str:
         """Where the machine that runs the stack is reached."""
         return "127.0.0.1" if self.server is None else self.server.address
+
+    @property
+    def servers(self) -> tuple[SshAccess | None, ...]:
+        """Each machine that runs something of the stack; None is this one."""
+        return (self.server,) if self.data_server is None else (self.server, self.data_server)
+
+    def server_of(self, role: str) -> SshAccess | None:
+        """The machine that runs the container of this role; None is this one."""
+        return self.data_server if self.data_server and role in DATA_ROLES else self.server
+
+    @property
+    def data_hosts(self) -> dict[str, str]:
+        """Name to address of what the application reaches on the other server; empty if there is none."""
+        found = {role: self.containers[role].published for role in DATA_ROLES if role in self.containers}
+        return {role: ports[0].ip for role, ports in found.items() if ports}
 
     @property
     def live(self) -> str:

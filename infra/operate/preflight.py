@@ -14,10 +14,12 @@ from docker.errors import APIError, ImageNotFound, NotFound
 from infra import settings
 from infra.errors import Exit, GadError
 from infra.image_lock import read_lock
+from infra.names import DATA_ROLES
 from infra.operate import stack_file
 from infra.operate.docker_engine import connect
 from infra.operate.pulumi import Pulumi
 from infra.settings import Settings
+from infra.ssh import SshAccess
 
 # An update writes state, logs and a container's layer or two. Below this, something breaks half way (chosen).
 LEAST_FREE_MIB = 512
@@ -45,16 +47,25 @@ def load_settings(pulumi: Pulumi) -> Settings:
 def engine_of(desired: Settings) -> docker.DockerClient:
     """The engine the stack runs on. Raises GadError if it cannot be reached."""
     server = desired.file.server.access
-    if server is None:
-        return connect()
+    return connect() if server is None else _dialled(server, "server", desired.stack)
+
+
+def data_engine_of(desired: Settings) -> docker.DockerClient | None:
+    """The engine of the data server; None if the stack has none. Raises GadError if it cannot be reached."""
+    server = desired.file.data_server.access if desired.file.data_server is not None else None
+    return None if server is None else _dialled(server, "data_server", desired.stack)
+
+
+def _dialled(server: SshAccess, section: str, stack: str) -> docker.DockerClient:
     # Where the connection that the engine's own plugin shares has its socket; ssh does not make it.
     (Path.home() / ".ssh").mkdir(mode=0o700, exist_ok=True)
     try:
         socket.create_connection((server.address, server.port), timeout=DIAL_S).close()
     except OSError as error:
         raise GadError(
-            f"server {server.address} does not answer on port {server.port}: {error.strerror or error}",
-            remedy=f"check server.address and server.port (Pulumi.{desired.stack}.yaml) and the network",
+            f"{section.replace('_', ' ')} {server.address} does not answer on port {server.port}: "
+            f"{error.strerror or error}",
+            remedy=f"check {section}.address and {section}.port (Pulumi.{stack}.yaml) and the network",
         ) from error
     return connect(server)
 
@@ -62,8 +73,20 @@ def engine_of(desired: Settings) -> docker.DockerClient:
 def check(desired: Settings, client: docker.DockerClient) -> None:
     """Space, images and ports. Raises GadError for the first that is not right."""
     _check_space(desired, client)
-    _check_images(desired.images, client, desired.stack)
+    _check_images(_images_of(desired, on_data=False), client, desired.stack)
     _check_ports(desired, client)
+
+
+def check_data(desired: Settings, client: docker.DockerClient) -> None:
+    """Images, on the data server. Raises GadError for the first that is not right."""
+    _check_images(_images_of(desired, on_data=True), client, desired.stack)
+
+
+def _images_of(desired: Settings, *, on_data: bool) -> Mapping[str, str]:
+    """Those that run on one of two servers; all of them if there is but one."""
+    if desired.file.data_server is None:
+        return desired.images
+    return {name: digest for name, digest in desired.images.items() if (name in DATA_ROLES) is on_data}
 
 
 def _check_space(desired: Settings, client: docker.DockerClient) -> None:

@@ -52,6 +52,7 @@ def script(outputs: StackOutputs, command: Command, suffix: str) -> str:
         envs={"GAD_MIGRATION_URL_FILE": f"{SECRETS}/migration_url"},
         image=outputs.images["app"],
         command=command,
+        hosts=outputs.data_hosts,
     )
     of_api = next(m.source for m in outputs.containers[outputs.live].mounts if m.target == SECRETS)
     parent = shlex.quote(str(PurePosixPath(of_api).parents[1] / "migration"))

@@ -16,14 +16,14 @@ from infra.settings import Secrets, is_placeholder
 from infra.tls_pair import TlsPair, flaw_of, make_pair
 from infra.toolchain.environment import PASSPHRASE_FILE, environment
 
-PAIR = ("postgres_tls_key", "postgres_tls_certificate")
+SERVERS = ("postgres", "redis")  # those that may speak TLS
 BYTES = 32  # 256 bits; 43 characters of the URL-safe alphabet
 
 
 def init(pulumi: Pulumi) -> tuple[str, ...]:
     """Create every secret the stack file lacks; return the names of those made.
 
-    What is there stays, except for a TLS pair that PostgreSQL cannot use or not for long any more. The
+    What is there stays, except for a TLS pair that its server cannot use or not for long any more. The
     passphrase file is made with mode 0600 if there is none. Raises GadError if the stack file holds a
     value in clear.
     """
@@ -49,31 +49,37 @@ def init(pulumi: Pulumi) -> tuple[str, ...]:
     ]
     made = {name: _strong() for name in missing}
     now = datetime.now(UTC)
-    if asks_tls(values) and not is_usable(_pair(pulumi, present), at=now):
-        pair = make_pair("postgres", at=now)
-        made |= dict(zip(PAIR, (pair.key, pair.certificate), strict=True))
+    for server in SERVERS:
+        if asks_tls(values, server) and not is_usable(_pair(pulumi, present, server), server, at=now):
+            pair = make_pair(server, at=now)
+            made |= dict(zip(_pair_names(server), (pair.key, pair.certificate), strict=True))
     for name, value in made.items():
         # By standard input: arguments are in process lists.
         pulumi.read("config", "set", "--secret", "--path", f"secrets.{name}", stdin=value)
     return tuple(made)
 
 
-def asks_tls(values: Mapping[str, object]) -> bool:
-    """Whether a stack file, as it stands, wants PostgreSQL encrypted."""
-    postgres = values.get("postgres")
-    return isinstance(postgres, dict) and postgres.get("tls") in (True, "true")
+def asks_tls(values: Mapping[str, object], server: str) -> bool:
+    """Whether a stack file, as it stands, wants this server (one of SERVERS) encrypted."""
+    section = values.get(server)
+    return isinstance(section, dict) and section.get("tls") in (True, "true")
 
 
-def is_usable(pair: TlsPair | None, *, at: datetime) -> bool:
-    """Whether PostgreSQL can use the pair, at `at` (UTC) and for a while."""
-    return pair is not None and flaw_of(pair, name="postgres", at=at) is None
+def is_usable(pair: TlsPair | None, server: str, *, at: datetime) -> bool:
+    """Whether this server can use the pair, at `at` (UTC) and for a while."""
+    return pair is not None and flaw_of(pair, name=server, at=at) is None
 
 
-def _pair(pulumi: Pulumi, present: Mapping[str, object]) -> TlsPair | None:
-    if not present.keys() >= set(PAIR):
+def _pair_names(server: str) -> tuple[str, str]:
+    return f"{server}_tls_key", f"{server}_tls_certificate"
+
+
+def _pair(pulumi: Pulumi, present: Mapping[str, object], server: str) -> TlsPair | None:
+    names = _pair_names(server)
+    if not present.keys() >= set(names):
         return None
     shown = pulumi.config().get("secrets")
-    key, certificate = (shown[name] for name in PAIR) if isinstance(shown, dict) else ("", "")
+    key, certificate = (shown[name] for name in names) if isinstance(shown, dict) else ("", "")
     return TlsPair(str(key), str(certificate))
 
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
 from infra.errors import Exit, GadError
 from infra.host.controls import load
-from infra.host.plan import HostPlan, OpenPort
+from infra.host.plan import Confined, HostPlan, OpenPort
 from infra.operate import host, stack_file
 from infra.operate.host import HostResult
-from infra.operate.place import server_of
-from infra.settings import HTTP_PORT, HTTPS_PORT
+from infra.operate.place import data_server_of, server_of
+from infra.settings import HTTP_PORT, HTTPS_PORT, DataServer
 from infra.ssh import SshAccess
 
 # Keys of a stack file behind fields of a plan that are named otherwise.
-_KEYS = {"deploy_user": "server.user", "ssh_port": "server.port", "base_dir": "server.base_dir"}
+_KEYS = {"deploy_user": "user", "ssh_port": "port", "base_dir": "base_dir"}
+Role = Literal["app", "data"]
+DATA_PORTS = (5432, 6379)  # of PostgreSQL and Redis, as infra/components publish them
 
 
 @dataclass(frozen=True)
@@ -30,15 +35,23 @@ class ServerPlan:
     plan: HostPlan
 
 
-def plan_of(root: Path, stack: str) -> ServerPlan:
-    """The plan of a stack's server. Raises GadError if the stack file asks for none, or is wrong."""
-    server = server_of(root, stack)
+def roles_of(root: Path, stack: str) -> tuple[Role, ...]:
+    """One for each server of a stack; `app` is the first and, without a data server, the only one."""
+    return ("app",) if data_server_of(root, stack) is None else ("app", "data")
+
+
+def plan_of(root: Path, stack: str, role: Role = "app") -> ServerPlan:
+    """The plan of one of a stack's servers. Raises GadError if the stack file asks for none, or is wrong."""
+    data = data_server_of(root, stack)
+    section = "server" if role == "app" else "data_server"
+    server = server_of(root, stack) if role == "app" else data
     source = stack_file.path_of(root, stack).name
-    access, wanted = server.access, server.hardening
-    if access is None or wanted is None:
+    access = server.access if server is not None else None
+    wanted = server.hardening if server is not None else None
+    if server is None or access is None or wanted is None:
         raise GadError(
-            f"{source} asks for no hardening of a server",
-            remedy="state server.hardening in it; config/stack.schema.json lists its keys",
+            f"{source} asks for no hardening of a {section.replace('_', ' ')}",
+            remedy=f"state {section}.hardening in it; config/stack.schema.json lists its keys",
             exit_code=Exit.USAGE,
         )
     try:
@@ -48,14 +61,19 @@ def plan_of(root: Path, stack: str) -> ServerPlan:
             deploy_keys=wanted.deploy_keys,
             deploy_from=wanted.deploy_from,
             ssh_port=wanted.sshd_port or server.port,
-            open_ports=_open_ports(stack_file.read(root, stack).get("proxy")),
+            open_ports=_data_ports(data)
+            if role == "data" and data is not None
+            else _open_ports(stack_file.read(root, stack).get("proxy")),
+            confined=_confined(root, stack, role, data),
+            roles=("app", "data") if data is None else (role,),
             base_dir=server.base_dir,
+            syslog_to=wanted.syslog_to,
             values=load(root, today=datetime.now(UTC).date()).values_for(wanted.os),
         )
     except ValidationError as error:
         first = error.errors()[0]
         field, *rest = (str(part) for part in first["loc"])
-        key = ".".join([_KEYS.get(field, f"server.hardening.{field}"), *rest])
+        key = ".".join([section, _KEYS.get(field, f"hardening.{field}"), *rest])
         raise GadError(
             f"{key}: {first['msg']} ({source})", remedy=f"correct {source}", exit_code=Exit.USAGE
         ) from None
@@ -63,16 +81,62 @@ def plan_of(root: Path, stack: str) -> ServerPlan:
     return ServerPlan(access, handed_over, plan)
 
 
-def apply(root: Path, stack: str, *, dry: bool = False) -> HostResult:
-    """Make a stack's server ready; with `dry` only say what differs. Raises GadError."""
-    asked = plan_of(root, stack)
-    return host.apply(root, asked.access, asked.plan, first=asked.first, dry=dry)
+def apply(root: Path, stack: str, *, dry: bool = False, role: Role | None = None) -> HostResult:
+    """Make a stack's servers ready, or the one of `role`; with `dry` only say what differs. Raises GadError.
+
+    Two at the same time, since neither needs the other; what they report is one result, whose operations
+    begin with the server's role.
+    """
+    wanted = roles_of(root, stack) if role is None else (role,)
+    asked = [plan_of(root, stack, each) for each in wanted]
+    with ThreadPoolExecutor(max_workers=len(asked)) as pool:
+        running = [
+            pool.submit(host.apply, root, each.access, each.plan, first=each.first, dry=dry) for each in asked
+        ]
+    if len(running) == 1:
+        return running[0].result()
+    done = dict(zip(wanted, (each.result() for each in running), strict=True))
+    return HostResult(
+        dry=dry,
+        operations=sum(each.operations for each in done.values()),
+        changed=tuple(f"{name}: {one}" for name, each in done.items() for one in each.changed),
+        conditional=tuple(f"{name}: {one}" for name, each in done.items() for one in each.conditional),
+    )
 
 
 def is_ready(root: Path, stack: str) -> bool:
-    """Whether the deploy user reaches an engine there. Raises GadError if nobody we know is let in."""
-    asked = plan_of(root, stack)
-    return host.reachable(asked.access, asked.first) == asked.access and host.has_engine(asked.access)
+    """Whether the deploy user reaches an engine on each server. Raises GadError if one lets nobody in."""
+    asked = [plan_of(root, stack, role) for role in roles_of(root, stack)]
+    return all(
+        host.reachable(each.access, each.first) == each.access and host.has_engine(each.access)
+        for each in asked
+    )
+
+
+def _data_ports(data: DataServer) -> tuple[OpenPort, ...]:
+    """Those of PostgreSQL and Redis, for the other server and nobody else."""
+    only = (IPv4Network(data.app_address),)
+    return tuple(OpenPort(port=port, protocol="tcp", come_from=only) for port in DATA_PORTS)
+
+
+def _confined(root: Path, stack: str, role: Role, data: DataServer | None) -> tuple[Confined, ...]:
+    """The networks that lead out of a server only because there are two: as closed as one server's are."""
+    if data is None:
+        return ()
+    network = stack_file.read(root, stack).get("network")
+    stated = network.get("subnet") if isinstance(network, dict) else None
+    try:
+        parts = list(IPv4Network(str(stated)).subnets(new_prefix=24))
+        api, store = parts[1], parts[3]  # as infra/components/network.py divides it
+    except (ValueError, IndexError):
+        raise GadError(
+            "network.subnet is no /22, which a stack on two servers needs",
+            remedy="state one that nothing on the servers uses, 10.88.0.0/22 for example",
+            exit_code=Exit.USAGE,
+        ) from None
+    if role == "data":
+        return (Confined(subnet=store),)
+    return (Confined(subnet=api, address=data.private_address, ports=DATA_PORTS),)
 
 
 def _open_ports(proxy: object) -> tuple[OpenPort, ...]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import docker
 from docker.errors import NotFound
@@ -15,17 +13,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from infra import claims
 from infra.errors import GadError
-from infra.names import LABEL_PREFIX, LABEL_ROLE
+from infra.names import DATA_ROLES, LABEL_PREFIX, LABEL_ROLE
 from infra.operate.docker_engine import connect
+from infra.operate.live_slot import live_slot
 from infra.operate.locks import Lock, lock_folder
 from infra.operate.outputs import ContainerDeclared, read_outputs
-from infra.operate.place import place_of, server_of
+from infra.operate.place import data_server_of, place_of, server_of
 from infra.operate.pulumi import Deployment, Pulumi
 from infra.operate.status_memory import memory_in_use
 from infra.ssh import SshAccess
 
 MIB = 1024**2
-LIVE_FILE = "/run/gad/release/live"
 
 Verdict = Literal["healthy", "degraded", "down"]
 
@@ -65,6 +63,7 @@ class Status(_Seen):
     stack: str
     prefix: str | None  # None before the stack has claimed one: nothing can be there then
     host: str
+    data_host: str | None = None  # of PostgreSQL and Redis, if they are on another server
     is_declared: bool
     interrupted: int  # operations that an update had begun and not ended
     updating: str | None  # who is updating it now
@@ -124,24 +123,46 @@ def status(pulumi: Pulumi, *, sizes: bool = False) -> Status:
     server = outputs.server if outputs is not None else wanted
     if client is None or server is not None:
         client = connect(server)
+    second = outputs.data_server if outputs is not None else _data_server(pulumi)
+    engines = [(client, server is None)] + ([(connect(second), False)] if second is not None else [])
     prefix = outputs.prefix if outputs is not None else _prefix(pulumi, server)
     declared = outputs.containers if outputs is not None else {}
     volumes = outputs.volumes if outputs is not None else {}
-    services = _services(client, prefix, declared, is_local=server is None) if prefix else ()
+    services: tuple[Service, ...] = ()
+    found: tuple[VolumeSeen, ...] = ()
+    for engine, is_local in engines if prefix else []:
+        on_data = engine is not client
+        here = _of_machine(declared, on_data) if second is not None else declared
+        services += _services(engine, prefix or "", here, is_local=is_local)
+        kept = _of_machine(volumes, on_data) if second is not None else volumes
+        found += _volumes(engine, prefix or "", kept, sizes=sizes)
     return Status(
         stack=pulumi.stack,
         prefix=prefix,
         host=server.url if server is not None else "local",
+        data_host=second.url if second is not None else None,
         is_declared=outputs is not None,
         interrupted=len(deployment.pending_operations),
         updating=_update_under_way(pulumi),
         url=outputs.url if outputs is not None else None,
         http_url=outputs.http_url if outputs is not None else None,
         declared_slot=outputs.release.live if outputs is not None else None,
-        slot=_slot(client, [service.name for service in services if service.role.startswith("api-")]),
+        slot=live_slot(client, [service.name for service in services if service.role.startswith("api-")]),
         services=services,
-        volumes=_volumes(client, prefix, volumes, sizes=sizes) if prefix else (),
+        volumes=found,
     )
+
+
+T = TypeVar("T")
+
+
+def _of_machine(declared: Mapping[str, T], on_data: bool) -> Mapping[str, T]:
+    return {role: each for role, each in declared.items() if (role in DATA_ROLES) is on_data}
+
+
+def _data_server(pulumi: Pulumi) -> SshAccess | None:
+    second = data_server_of(pulumi.root, pulumi.stack)
+    return None if second is None else second.access
 
 
 def _update_under_way(pulumi: Pulumi) -> str | None:
@@ -249,19 +270,6 @@ def describe(
 def short_digest(image: str) -> str:
     """The first 12 digits of an image's digest; the whole reference if it has none."""
     return image.partition("@sha256:")[2][:12] or image
-
-
-def _slot(client: docker.DockerClient, slots: list[str]) -> str | None:
-    """The slot that the host's file names, read through a container that mounts it, running or not."""
-    for name in slots:
-        try:
-            chunks, _ = client.api.get_archive(name, LIVE_FILE)
-        except NotFound:
-            continue
-        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
-            member = archive.extractfile(archive.getmembers()[0])
-            return member.read().decode(errors="replace").strip() if member is not None else None
-    return None
 
 
 def _volumes(

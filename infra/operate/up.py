@@ -38,6 +38,10 @@ def up(pulumi: Pulumi, say: Say) -> Settings:
         client = preflight.engine_of(desired)
         preflight.check(desired, client)
         repair(pulumi, client, desired.prefix, say)
+        data = preflight.data_engine_of(desired)
+        if data is not None:
+            preflight.check_data(desired, data)
+            repair(pulumi, data, desired.prefix, say)
     pulumi.run("up", *UNATTENDED)
     if desired.file.proxy.tls == "internal":
         # A server that was bare has its engine only now; another's connection serves again.
@@ -103,13 +107,14 @@ def clean(pulumi: Pulumi, say: Say) -> None:
             pulumi.read("state", "unprotect", "--all", "--yes")
             pulumi.run("destroy", *UNATTENDED)
         pulumi.read("stack", "rm", "--yes", "--preserve-config")
-    client = connect(place.server)
-    rest = owned.owned(client, place.prefix)
-    owned.remove(client, rest)
-    for item in rest:
-        say(f"removed {item.kind} {item.name}")
-    if place.server is not None:
-        remove_folder(place.server, place.folder)
+    for each in place.all:
+        client = connect(each.server)
+        rest = owned.owned(client, each.prefix)
+        owned.remove(client, rest)
+        for item in rest:
+            say(f"removed {item.kind} {item.name}")
+        if each.server is not None:
+            remove_folder(each.server, each.folder)
     shutil.rmtree(pulumi.root / ".gad" / pulumi.stack, ignore_errors=True)
     claims.release(pulumi.stack, pulumi.root)
 
@@ -117,11 +122,12 @@ def clean(pulumi: Pulumi, say: Say) -> None:
 def orphans(pulumi: Pulumi) -> tuple[owned.Owned, ...]:
     """What is on the stack's engine with its labels and is not in its state."""
     place = place_of(pulumi.root, pulumi.stack)
-    held = owned.owned(connect(place.server), place.prefix)
+    held = [item for each in place.all for item in owned.owned(connect(each.server), each.prefix)]
     deployment = pulumi.deployment() if pulumi.exists() else Deployment()
     return owned.unknown(held, deployment)
 
 
 def remove_orphans(pulumi: Pulumi, items: tuple[owned.Owned, ...]) -> None:
     """Remove what `orphans` found; volumes with their data. The caller has asked the person before."""
-    owned.remove(connect(place_of(pulumi.root, pulumi.stack).server), items)
+    for each in place_of(pulumi.root, pulumi.stack).all:  # what is not there is gone already
+        owned.remove(connect(each.server), items)

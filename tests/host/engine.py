@@ -120,42 +120,53 @@ class Running:
 
 
 class Engine:
-    """The engine, and what it holds under the stack's labels."""
+    """The engines of the stack's machines, and what they hold under its labels."""
 
     def __init__(self, outputs: StackOutputs) -> None:
         self._outputs = outputs
-        self.client = connect(outputs.server)
+        self.clients = {server: connect(server) for server in outputs.servers}
         self._running: dict[str, Running] = {}
 
     def running(self, role: str) -> Running:
         """The container of a declared role. Fails the test if it does not run."""
         if role not in self._running:
             name = self._outputs.containers[role].name
+            server = self._outputs.server_of(role)
+            client = self.clients[server]
             try:
-                inspect = self.client.api.inspect_container(name)
+                inspect = client.api.inspect_container(name)
             except docker.errors.NotFound:
                 pytest.fail(f"container {name} does not exist", pytrace=False)
             if inspect["State"]["Status"] != "running":
                 pytest.fail(f"container {name} does not run: {inspect['State']['Status']}", pytrace=False)
-            self._running[role] = Running(self.client, self._outputs.server, name, inspect)
+            self._running[role] = Running(client, server, name, inspect)
         return self._running[role]
 
     @cached_property
     def containers(self) -> list[dict[str, Any]]:
         """All containers of the stack, declared or not, stopped or not."""
-        return self.client.api.containers(all=True, filters=self._filters)
+        return [
+            each
+            for client in self.clients.values()
+            for each in client.api.containers(all=True, filters=self._filters)
+        ]
 
     @cached_property
     def networks(self) -> dict[str, dict[str, Any]]:
         """All networks of the stack by name."""
-        listed = self.client.api.networks(filters=self._filters)
-        return {each["Name"]: self.client.api.inspect_network(each["Id"]) for each in listed}
+        return {
+            each["Name"]: client.api.inspect_network(each["Id"])
+            for client in self.clients.values()
+            for each in client.api.networks(filters=self._filters)
+        }
 
     @cached_property
     def volumes(self) -> dict[str, dict[str, Any]]:
         """All volumes of the stack by name."""
         return {
-            each["Name"]: each for each in self.client.api.volumes(filters=self._filters)["Volumes"] or []
+            each["Name"]: each
+            for client in self.clients.values()
+            for each in client.api.volumes(filters=self._filters)["Volumes"] or []
         }
 
     @property

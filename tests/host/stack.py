@@ -18,6 +18,7 @@ from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 from infra.operate.outputs import StackOutputs
+from infra.ssh import SshAccess
 
 
 class Stack:
@@ -36,8 +37,13 @@ class Stack:
 
     @cached_property
     def host(self) -> Host:
-        """The machine that runs the engine."""
-        return host_of(self.outputs.server)
+        """The machine that runs the application's engine."""
+        return self.hosts[self.outputs.server]
+
+    @cached_property
+    def hosts(self) -> dict[SshAccess | None, Host]:
+        """Each machine of the stack."""
+        return {server: host_of(server) for server in self.outputs.servers}
 
     @cached_property
     def engine(self) -> Engine:

@@ -40,14 +40,28 @@ def answers(engine: Engine, outputs: StackOutputs) -> dict[str, Any]:
     return found
 
 
+# Whether redis.tls is declared → how a client speaks, and what one hears that speaks clear text.
+TLS = {True: "--tls --cacert /run/gad/secrets/server.crt", False: ""}
+CLEAR_TEXT = {True: "Error: Server closed the connection", False: "NOAUTH Authentication required."}
+
+
+def test_clear_text_is_refused(engine: Engine, outputs: StackOutputs) -> None:
+    """Nobody is answered in clear text, if encryption is declared.
+
+    Remedy: compare redis.conf with its template; `gad up` puts it back.
+    """
+    answer = engine.running("redis").inside.run("redis-cli -h redis PING 2>&1")
+    assert answer.stdout.strip() == CLEAR_TEXT[outputs.redis_tls]
+
+
 @pytest.mark.parametrize("command", ["PING", "INFO", "GET gad:x"])
-def test_password_is_needed(engine: Engine, command: str) -> None:
+def test_password_is_needed(engine: Engine, outputs: StackOutputs, command: str) -> None:
     """Answers nothing but NOAUTH without the password.
 
     Remedy: compare users.acl with what `gad up` writes: the default account must be off.
     """
     redis: Running = engine.running("redis")
-    answer = redis.inside.run(f"redis-cli -h redis {command}")
+    answer = redis.inside.run(f"redis-cli -h redis {TLS[outputs.redis_tls]} {command}")
     assert answer.stdout.split(" ")[0] == "NOAUTH"
 
 

@@ -40,7 +40,8 @@ def test_volume_is_used(engine: Engine, outputs: StackOutputs, volume: str) -> N
     name = outputs.volumes[volume]
     users = [
         (each["Names"][0].lstrip("/"), mount["RW"])
-        for each in engine.client.api.containers(all=True, filters={"volume": name})
+        for client in engine.clients.values()
+        for each in client.api.containers(all=True, filters={"volume": name})
         for mount in each["Mounts"]
         if mount.get("Name") == name
     ]

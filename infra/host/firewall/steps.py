@@ -49,7 +49,9 @@ def close_ports(plan: HostPlan, values: Values, *, reach: Reach) -> None:
         staged=[
             file.Staged(
                 path=text.RULES,
-                text=text.rules(values, ssh_port=plan.ssh_port, open_ports=plan.open_ports),
+                text=text.rules(
+                    values, ssh_port=plan.ssh_port, open_ports=plan.open_ports, confined=plan.confined
+                ),
                 mode=values.text("firewall.file-mode"),
             )
         ],

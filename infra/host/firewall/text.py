@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from infra.host.controls import Values
-from infra.host.plan import OpenPort
+from infra.host.plan import Confined, OpenPort
 
 TABLE = "inet gad"
 MOVING = "ssh_moving"  # a set: the port that SSH is about to get, while that is not proven
@@ -59,12 +60,11 @@ table {table} {{
 SOURCES = (("ssh_v4", "ipv4_addr", "ip saddr"), ("ssh_v6", "ipv6_addr", "ip6 saddr & ffff:ffff:ffff:ffff::"))
 
 
-def rules(values: Values, *, ssh_port: int, open_ports: Sequence[OpenPort]) -> str:
+def rules(
+    values: Values, *, ssh_port: int, open_ports: Sequence[OpenPort], confined: Sequence[Confined] = ()
+) -> str:
     """The table: SSH and the open ports come in, the open ports are forwarded to who has published them."""
-    opened = {
-        protocol: _set(sorted(each.port for each in open_ports if each.protocol == protocol))
-        for protocol in ("tcp", "udp")
-    }
+    opened = tuple(_opened(open_ports))
     return FILE.format(
         table=TABLE,
         default=values.text("firewall.default"),
@@ -79,7 +79,7 @@ def rules(values: Values, *, ssh_port: int, open_ports: Sequence[OpenPort]) -> s
         ),
         before=_indent(_before(values)),
         input=_indent(_input(values, ssh_port, opened)),
-        forward=_indent(_forward(values, opened)),
+        forward=_indent(_forward(values, opened, confined)),
     )
 
 
@@ -89,7 +89,30 @@ def _before(values: Values) -> Iterator[str]:
         yield 'iif != "lo" ip6 daddr ::1 counter drop'
 
 
-def _input(values: Values, ssh: int, opened: dict[str, str]) -> Iterator[str]:
+@dataclass(frozen=True)
+class _Opened:
+    """Ports of one protocol that the same sources may reach."""
+
+    source: str  # a match with a space behind it; empty: from everywhere
+    protocol: str
+    ports: str
+
+
+def _opened(open_ports: Sequence[OpenPort]) -> Iterator[_Opened]:
+    sources = dict.fromkeys(source for each in open_ports for source in each.come_from or (None,))
+    for source in sources:
+        match = "" if source is None else f"{'ip' if source.version == 4 else 'ip6'} saddr {source} "
+        for protocol in ("tcp", "udp"):
+            ports = sorted(
+                each.port
+                for each in open_ports
+                if each.protocol == protocol and source in (each.come_from or (None,))
+            )
+            if ports:
+                yield _Opened(match, protocol, _set(ports))
+
+
+def _input(values: Values, ssh: int, opened: Sequence[_Opened]) -> Iterator[str]:
     yield 'iif "lo" accept'
     yield "ct state established,related accept"
     yield "ct state invalid counter drop"
@@ -104,18 +127,23 @@ def _input(values: Values, ssh: int, opened: dict[str, str]) -> Iterator[str]:
         yield f"tcp dport {ssh} ct state new update @{name} {{ {source} {limit} }} counter drop"
     yield f"tcp dport {ssh} accept"
     yield f"tcp dport @{MOVING} accept"
-    yield from (f"{protocol} dport {ports} accept" for protocol, ports in opened.items() if ports)
+    yield from (f"{each.source}{each.protocol} dport {each.ports} accept" for each in opened)
 
 
-def _forward(values: Values, opened: dict[str, str]) -> Iterator[str]:
+def _forward(values: Values, opened: Sequence[_Opened], confined: Sequence[Confined]) -> Iterator[str]:
     yield "ct state established,related accept"
+    # Before what lets containers out. Among themselves they are bridged, and seen here if br_netfilter is on.
+    for each in confined:
+        yield f"ip saddr {each.subnet} ip daddr {each.subnet} accept"
+        if each.address is not None and each.ports:
+            yield f"ip saddr {each.subnet} ip daddr {each.address} tcp dport {_set(each.ports)} accept"
+        yield f"ip saddr {each.subnet} counter drop"
     yield from (f'iifname "{name}" accept' for name in values.items("firewall.container-interfaces"))
     # What was asked for, before Docker changed it to a container's address and port; and only what Docker has
     # changed, so that no address of a container is reached past its published ports.
     yield from (
-        f"ct status dnat meta l4proto {protocol} ct original proto-dst {ports} accept"
-        for protocol, ports in opened.items()
-        if ports
+        f"{each.source}ct status dnat meta l4proto {each.protocol} ct original proto-dst {each.ports} accept"
+        for each in opened
     )
 
 

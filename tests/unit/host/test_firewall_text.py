@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 import pytest
 
 from infra.host.controls import Values, load
 from infra.host.firewall.text import UNIT, rules
-from infra.host.plan import OpenPort
+from infra.host.plan import Confined, OpenPort
 
 ROOT = Path(__file__).resolve().parents[3]
 VALUES = load(ROOT, today=datetime.now(UTC).date()).values_for("debian-13")
@@ -21,8 +22,10 @@ WEB = (
 )
 
 
-def chain(name: str, open_ports: tuple[OpenPort, ...] = WEB) -> list[str]:
-    text = rules(VALUES, ssh_port=2222, open_ports=open_ports)
+def chain(
+    name: str, open_ports: tuple[OpenPort, ...] = WEB, confined: tuple[Confined, ...] = ()
+) -> list[str]:
+    text = rules(VALUES, ssh_port=2222, open_ports=open_ports, confined=confined)
     body = text.split(f"  chain {name} {{\n", 1)[1].split("\n  }\n", 1)[0]
     return [line.strip() for line in body.splitlines()]
 
@@ -86,3 +89,34 @@ def test_loopback_is_nobody_else_s() -> None:
 def test_it_is_there_before_network_and_docker_and_its_end_opens_nothing() -> None:
     assert "Before=network-pre.target docker.service shutdown.target" in UNIT
     assert "ExecStop" not in UNIT
+
+
+ONE, SIX = IPv4Network("10.0.0.2/32"), IPv6Network("fd00::/64")
+
+
+def test_a_port_with_sources_is_open_to_them_only() -> None:
+    data = (*WEB[:1], OpenPort(port=5432, protocol="tcp", come_from=(ONE, SIX)))
+    assert [line for line in chain("input", data) if "5432" in line or "443" in line] == [
+        "tcp dport { 443 } accept",
+        "ip saddr 10.0.0.2/32 tcp dport { 5432 } accept",
+        "ip6 saddr fd00::/64 tcp dport { 5432 } accept",
+    ]
+    assert [line for line in chain("forward", data) if "5432" in line] == [
+        "ip saddr 10.0.0.2/32 ct status dnat meta l4proto tcp ct original proto-dst { 5432 } accept",
+        "ip6 saddr fd00::/64 ct status dnat meta l4proto tcp ct original proto-dst { 5432 } accept",
+    ]
+
+
+def test_a_confined_network_leads_nowhere_else() -> None:
+    network = IPv4Network("10.88.1.0/24")
+    leading = Confined(subnet=network, address=IPv4Address("10.0.0.3"), ports=(5432, 6379))
+    lines = chain("forward", WEB, (leading, Confined(subnet=IPv4Network("10.88.3.0/24"))))
+    assert lines[1:8] == [
+        "ct state established,related accept",
+        "ip saddr 10.88.1.0/24 ip daddr 10.88.1.0/24 accept",
+        "ip saddr 10.88.1.0/24 ip daddr 10.0.0.3 tcp dport { 5432, 6379 } accept",
+        "ip saddr 10.88.1.0/24 counter drop",
+        "ip saddr 10.88.3.0/24 ip daddr 10.88.3.0/24 accept",
+        "ip saddr 10.88.3.0/24 counter drop",
+        'iifname "docker0" accept',
+    ]

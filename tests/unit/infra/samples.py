@@ -76,6 +76,28 @@ REMOTE: Mapping[str, object] = {
 }
 
 
+REDIS_PAIR = make_pair("redis", at=datetime.now(UTC))
+_HARDENING: Mapping[str, object] = {
+    "os": "debian-13",
+    "deploy_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ"],
+}
+TWO: Mapping[str, object] = {
+    **REMOTE,
+    "server": {**REMOTE["server"], "hardening": _HARDENING},  # type: ignore[dict-item]
+    "data_server": {
+        "address": "data.test",
+        "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK",
+        "hardening": _HARDENING,
+        "private_address": "10.0.0.3",
+        "app_address": "10.0.0.2",
+    },
+    **TLS,
+    "redis.tls": True,
+    "secrets.redis_tls_key": REDIS_PAIR.key,
+    "secrets.redis_tls_certificate": REDIS_PAIR.certificate,
+}
+
+
 def sample_settings(changes: Mapping[str, object] | None = None, block: Claim = BLOCK) -> Settings:
     """The whole sample stack, as its program would see it."""
     file = settings.parse(sample_config(changes), source="Pulumi.dev.yaml")

@@ -144,7 +144,7 @@ def test_strict_transport_is_a_decision() -> None:
 
 def test_a_value_a_template_lacks_is_an_error() -> None:
     with pytest.raises(UndefinedError, match="maxmemory_mib"):
-        render._template("redis.conf.j2")
+        render._template("redis.conf.j2", tls=False)
 
 
 FILES = {"b.conf": "dos\n", "a.conf": "uno: ñ\n"}

@@ -41,14 +41,17 @@ def test_an_unlucky_value_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> Non
     + [({"postgres": {"tls": tls}}, asks) for tls, asks in [(True, True), ("true", True), (False, False)]],
 )
 def test_only_a_stack_that_asks_for_tls_gets_a_pair(values: dict[str, object], asks: bool) -> None:
-    assert secrets.asks_tls(values) is asks
+    assert secrets.asks_tls(values, "postgres") is asks
+    assert secrets.asks_tls(values, "redis") is False
 
 
 @pytest.mark.parametrize(("age_days", "usable"), [(0, True), (794, True), (796, False), (900, False)])
 def test_a_pair_is_made_anew_before_it_ends(age_days: int, usable: bool) -> None:
     now = datetime.now(UTC)
-    assert secrets.is_usable(make_pair("postgres", at=now - timedelta(days=age_days)), at=now) is usable
-    assert secrets.is_usable(None, at=now) is False
+    pair = make_pair("postgres", at=now - timedelta(days=age_days))
+    assert secrets.is_usable(pair, "postgres", at=now) is usable
+    assert secrets.is_usable(pair, "redis", at=now) is False
+    assert secrets.is_usable(None, "postgres", at=now) is False
 
 
 @pytest.mark.parametrize("value", ["hunter2", "{secure: v1:x, note: y}", "{value: x}", "[v1:x]"])

@@ -279,7 +279,9 @@ def committed(stack: str) -> dict[str, object]:
     values["secrets"] = {**{name: strong(name) for name in SECRETS}, **TLS_SECRETS}
     server = values["server"]
     assert isinstance(server, dict)
-    values["server"] = {**server, "host_key": HOST_KEY} if "host_key" in server else server
+    if "host_key" in server:
+        hardening = {**server["hardening"], "deploy_keys": [HOST_KEY]}
+        values["server"] = {**server, "host_key": HOST_KEY, "hardening": hardening}
     return values
 
 

@@ -7,7 +7,7 @@ import pytest
 from infra.components.container import Declared
 from infra.errors import GadError
 from infra.operate.outputs import ContainerDeclared, PortDeclared, StackOutputs, read_outputs
-from infra.stack import Facts
+from infra.stack_facts import Facts
 
 
 def test_outputs_are_read_whole() -> None:

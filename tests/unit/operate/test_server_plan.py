@@ -63,7 +63,10 @@ def test_what_is_stated_prevails(write: Write) -> None:
         (SERVER, "Pulumi.try.yaml asks for no hardening of a server"),
         ({"kind": "local"}, "asks for no hardening"),
         ({"kind": "local", "hardening": HARDENING}, "hardening is for a server"),
-        ({**SERVER, "hardening": {**HARDENING, "os": "alpine-3"}}, "server.hardening.os: Input should be"),
+        (
+            {**SERVER, "hardening": {**HARDENING, "os": "alpine-3"}},
+            "server.hardening.os: 'alpine-3' is not ",
+        ),
         ({**SERVER, "hardening": {**HARDENING, "deploy_keys": []}}, "server.hardening.deploy_keys"),
         ({**SERVER, "hardening": {**HARDENING, "deploy_keys": ["x"]}}, "server.hardening.deploy_keys.0"),
         ({**SERVER, "user": "Root!", "hardening": HARDENING}, "server.user: "),
@@ -77,3 +80,41 @@ def test_a_mistake_is_one_sentence(write: Write, server: Mapping[str, object], f
     assert fact in caught.value.fact
     assert "\n" not in caught.value.fact
     assert caught.value.exit_code == Exit.USAGE
+
+
+DATA = {
+    **{"address": "b.test", "host_key": KEY, "hardening": HARDENING},
+    **{"private_address": "10.0.0.3", "app_address": "10.0.0.2"},
+}
+
+
+def test_two_servers_open_to_each_other_what_they_need(write: Write) -> None:
+    root = write({**SERVER, "hardening": HARDENING}, data_server=DATA, network={"subnet": "10.88.0.0/22"})
+    app, data = plan_of(root, "try"), plan_of(root, "try", "data")
+    assert (app.access.address, data.access.address) == ("a.test", "b.test")
+    assert (app.plan.roles, data.plan.roles) == (("app",), ("data",))
+    assert [(each.port, each.come_from) for each in app.plan.open_ports] == [(80, ()), (443, ()), (443, ())]
+    assert [(each.port, str(each.come_from[0])) for each in data.plan.open_ports] == [
+        *((5432, "10.0.0.2/32"), (6379, "10.0.0.2/32"))
+    ]
+    (leading,), (closed,) = app.plan.confined, data.plan.confined
+    assert (str(leading.subnet), str(leading.address), leading.ports) == (
+        *("10.88.1.0/24", "10.0.0.3"),
+        (5432, 6379),
+    )
+    assert (str(closed.subnet), closed.address) == ("10.88.3.0/24", None)
+
+
+def test_a_mistake_about_the_second_server_names_it(write: Write) -> None:
+    hardening = {**HARDENING, "os": "fedora-43"}
+    root = write({**SERVER, "hardening": HARDENING}, data_server={**DATA, "hardening": hardening})
+    with pytest.raises(GadError, match=r"data_server\.hardening\.os: 'fedora-43' is not supported; put deb"):
+        plan_of(root, "try")
+
+
+def test_a_key_that_is_none_is_not_shown(write: Write) -> None:
+    hardening = {**HARDENING, "deploy_keys": ["-----BEGIN SOMETHING PRIVATE-----"]}
+    root = write({**SERVER, "hardening": hardening})
+    with pytest.raises(GadError, match="wanted is a line as in authorized_keys") as caught:
+        plan_of(root, "try")
+    assert "BEGIN" not in str(caught.value)
