@@ -19,7 +19,7 @@ pytestmark = pytest.mark.engine
 HOLDS_ON_STOCK = {
     *(f"absent.{name}" for name in VALUES.under("absent")),
     *("accounts.hashes-in-shadow", "accounts.root-locked", "accounts.system-shell", "accounts.unique-ids"),
-    *("banner.mode", "clock.client", "clock.others", "clock.zone", "logs.other-daemons"),
+    *("banner.mode", "clock.client", "clock.others", "clock.zone", "logs.forward", "logs.other-daemons"),
     *("files.absent", "files.absent-names", "files.log", "files.passwd", "files.shadow"),
     *("firewall.other-packages", "firewall.packages", "kernel.cpu-flaws", "kernel.modules-disabled"),
     *("kernel.needed-modules", "kernel.no-execute", "ssh.client-config-mode", "ssh.folder-mode"),
