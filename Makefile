@@ -7,7 +7,7 @@ VENV   := .venv/bin
 TESTS  ?= tests/unit tests/app tests/engine
 PYTEST ?= $(VENV)/python -m pytest
 .DEFAULT_GOAL := help
-.PHONY: help venv setup up down clean check test bench soak verify status demo
+.PHONY: help venv setup up down clean check test bench soak judges verify status demo
 
 help: ## what can be typed here
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -41,6 +41,9 @@ bench: setup ## what people wait for, measured beside its target (asks first)
 soak: setup ## every kill and loss there is, at length (KILLS=10)
 	@$(GAD) images build
 	@GAD_TEST_LONG=1 GAD_TEST_KILLS=$(or $(KILLS),10) $(PYTEST) tests/app tests/engine/stack tests/engine/conformance
+
+judges: setup ## what Lynis, ssh-audit, sslyze and others say of server, proxy, images
+	@$(GAD) images build --group core && $(GAD) images build lab registry && $(GAD) judges --write
 
 verify: venv ## is what runs what was declared?
 	@$(GAD) verify $(STACK)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import audit, bench, data, host, images, lab, settings, setup, stack, status, verify
+from infra.cli import audit, bench, data, host, images, judges, lab, settings, setup, stack, status, verify
 from infra.cli.output import print_error, usage_error
 from infra.errors import Exit, GadError
 
@@ -26,6 +26,7 @@ app.add_typer(verify.commands)
 app.add_typer(status.commands)
 app.add_typer(data.commands)
 app.add_typer(bench.commands)
+app.add_typer(judges.commands)
 app.add_typer(images.commands, name="images")
 app.add_typer(host.commands, name="host")
 app.add_typer(lab.commands, name="lab")

@@ -69,6 +69,9 @@ def drop_cores(plan: HostPlan, values: Values) -> None:
         path="/etc/security/limits.d/60-gad-core.conf",
         text=text.limits(values),
     )
+    file.whole(
+        name="Write the limit of a shell", path="/etc/profile.d/60-gad-core.sh", text=text.profile(values)
+    )
     folder = "/etc/systemd/coredump.conf.d"
     files.directory(name="Folder of systemd-coredump", path=folder, user="root", group="root", mode="755")
     file.whole(

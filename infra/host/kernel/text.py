@@ -57,6 +57,11 @@ def limits(values: Values) -> str:
     return HEAD + "".join(f"{who} {kind} core {size}\n" for who in ("*", "root") for kind in ("soft", "hard"))
 
 
+def profile(values: Values) -> str:
+    """profile.d: the same limit, in kilobytes, for a login shell that no session of PAM began."""
+    return f"{HEAD}ulimit -c {values.number('kernel.core-limit') // 1024}\n"
+
+
 def coredump(values: Values) -> str:
     """coredump.conf.d: what systemd-coredump keeps, where somebody installs it."""
     storage = values.text("kernel.core-storage")
