@@ -88,9 +88,6 @@ def controls() -> None:
 
     Example:  gad host controls > docs/controls.md
     """
-    from datetime import UTC, datetime
+    from infra.operate.controls_table import page
 
-    from infra.host.controls import load
-    from infra.operate.controls_table import table
-
-    typer.echo(table(load(ROOT, today=datetime.now(UTC).date())), nl=False)
+    typer.echo(page(ROOT), nl=False)

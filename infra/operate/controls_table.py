@@ -1,11 +1,13 @@
-"""The controls as a page for people, docs/controls.md: the same text for the same file. Pure."""
+"""The controls as a page for people, docs/controls.md: the same text for the same file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from itertools import groupby
+from pathlib import Path
 
-from infra.host.controls import SYSTEMS, Control, Controls, Value
+from infra.host.controls import SYSTEMS, Control, Controls, Value, load
 
 HEAD = """# Controls of a server
 
@@ -16,8 +18,13 @@ A waiver says why a demand is not met, and its last day.
 SHOWN = 6  # items of a list or mapping; the file has the rest
 
 
+def page(root: Path) -> str:
+    """The page of a checkout. Raises GadError for a wrong control or an expired waiver."""
+    return table(load(root, today=datetime.now(UTC).date()))
+
+
 def table(controls: Controls) -> str:
-    """The whole page."""
+    """The whole page. Pure."""
     parts = [HEAD]
     for topic, group in groupby(controls.controls, key=lambda each: each.id.partition(".")[0]):
         parts.append(f"\n## {topic}\n\n| Control | Value | Why | Whose demand |\n|---|---|---|---|\n")
