@@ -16,10 +16,14 @@ from infra.host.step import step
 SYSSTAT = ("sysstat.service", "sysstat-collect.timer", "sysstat-summary.timer")
 
 
-@step("Logs", serves=("logs.journal", "logs.other-daemons", "logs.project-days"))
+@step("Logs", serves=("logs.journal", "logs.other-daemons", "logs.forward", "logs.project-days"))
 def keep_logs(plan: HostPlan, values: Values) -> None:
     """The journal on disk as the one log, and what the project writes beside it."""
-    packages.absent(name="Remove other daemons", packages=list(values.items("logs.other-daemons")))
+    forward = str(values.table("logs.forward")["package"])
+    others = [
+        each for each in values.items("logs.other-daemons") if plan.syslog_to is None or each != forward
+    ]
+    packages.absent(name="Remove other daemons", packages=others)
     journal = file.whole(
         name="Write how the journal is kept",
         path="/etc/systemd/journald.conf",
@@ -35,6 +39,8 @@ def keep_logs(plan: HostPlan, values: Values) -> None:
         restarted=True,
         _if=lambda: journal.did_change() or vendor.did_change(),
     )
+    if plan.syslog_to is not None:
+        send_away(forward, text.forward(values, plan.syslog_to))
     packages.present(name="Install logrotate", packages=["logrotate"])
     file.whole(
         name="Write how the project's logs rotate",
@@ -42,6 +48,16 @@ def keep_logs(plan: HostPlan, values: Values) -> None:
         text=text.rotation(values, plan.base_dir),
     )
     systemd.service(name="Keep rotation on", service="logrotate.timer", running=True, enabled=True)
+
+
+def send_away(package: str, config: str) -> None:
+    """The daemon that sends the journal to another machine, after the journal is as it shall be."""
+    packages.present(name="Install what sends it away", packages=[package])
+    changed = file.whole(name="Write where it is sent", path="/etc/rsyslog.conf", text=config)
+    systemd.service(
+        name="Read where it is sent", service="rsyslog.service", restarted=True, _if=changed.did_change
+    )
+    systemd.service(name="Keep sending", service="rsyslog.service", running=True, enabled=True)
 
 
 @step("Accounting", serves=("logs.accounting", "logs.accounting-days"))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from io import StringIO
 
 from pyinfra.api.command import StringCommand
 from pyinfra.api.facts import FactBase
-from pyinfra.api.operation import OperationMeta, operation
+from pyinfra.api.operation import operation
 from pyinfra.context import host
 from pyinfra.operations import files, systemd
 
+from infra.host import file
 from infra.host.controls import Values
 from infra.host.mounts import text
 from infra.host.plan import HostPlan
@@ -27,17 +27,12 @@ def tighten_mounts(plan: HostPlan, values: Values) -> None:
     """
     folder = values.text("mounts.apt-folder")
     files.directory(name="Folder of apt", path=folder, user="root", group="root", mode="700")
-    put("Write apt's folder", "/etc/apt/apt.conf.d/60gad-folder", text.apt(values))
-    put("Write the script", text.SCRIPT, text.script(values), mode="755")
+    file.whole(name="Write apt's folder", path="/etc/apt/apt.conf.d/60gad-folder", text=text.apt(values))
+    file.whole(name="Write the script", path=text.SCRIPT, text=text.script(values), mode="755")
     tighten(name="Set the options", script=text.differing(values))
-    unit = put("Unit that sets them at boot", f"/etc/systemd/system/{UNIT}", text.UNIT)
+    unit = file.whole(name="Unit that sets them at boot", path=f"/etc/systemd/system/{UNIT}", text=text.UNIT)
     systemd.daemon_reload(name="Read the unit", _if=unit.did_change)
     systemd.service(name="Set them at boot", service=UNIT, running=True, enabled=True)
-
-
-def put(name: str, path: str, content: str, *, mode: str = "644") -> OperationMeta:
-    """A whole file of root's."""
-    return files.put(name=name, src=StringIO(content), dest=path, user="root", group="root", mode=mode)
 
 
 class Loose(FactBase[tuple[str, ...]]):

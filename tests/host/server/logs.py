@@ -10,6 +10,7 @@ from .ssh import word
 
 asks("journald", "systemd-analyze cat-config systemd/journald.conf")
 asks("timesyncd", "systemd-analyze cat-config systemd/timesyncd.conf")
+asks("forward", "systemctl is-active rsyslog.service; cat /etc/rsyslog.conf")
 asks("zone", "readlink -f /etc/localtime")
 asks("rotation", "cat /etc/logrotate.d/gad")
 asks(
@@ -28,7 +29,28 @@ def journal(facts: Facts, control: Control) -> Proof:
     return Proof(wanted, {name: said.get(name) for name in wanted}, "file")
 
 
-@proves("logs.other-daemons", "clock.others")
+@proves("logs.other-daemons")
+def other_daemons(facts: Facts, control: Control) -> Proof:
+    """Not installed, but for the one that sends the log away where it is sent."""
+    sent = facts.plan.syslog_to is not None
+    allowed = {str(facts.values.table("logs.forward")["package"])} if sent else set()
+    found = facts.present(facts.values.items(control.id))
+    return Proof({"installed": []}, {"installed": [each for each in found if each not in allowed]})
+
+
+@proves("logs.forward")
+def forward(facts: Facts, control: Control) -> Proof:
+    """Running and told where, if the plan says where; else there is none."""
+    host, _, port = (facts.plan.syslog_to or "").rpartition(":")
+    target = f'target="{host.strip("[]")}" port="{port}"' if port else ""
+    state, *config = facts.lines("forward") or [""]
+    return Proof(
+        {"daemon": "active" if port else "inactive", "sends to the receiver": bool(port)},
+        {"daemon": state, "sends to the receiver": bool(port) and target in "".join(config)},
+    )
+
+
+@proves("clock.others")
 def not_installed(facts: Facts, control: Control) -> Proof:
     """Not installed."""
     return Proof({"installed": []}, {"installed": facts.present(facts.values.items(control.id))})

@@ -8,7 +8,7 @@ from pathlib import Path
 from infra.host.audit.text import auditd_conf, rules
 from infra.host.clock.text import timesyncd_conf
 from infra.host.controls import Values, load
-from infra.host.logs.text import acct, journald_conf, rotation, sysstat
+from infra.host.logs.text import acct, forward, journald_conf, rotation, sysstat
 
 ROOT = Path(__file__).resolve().parents[3]
 VALUES = load(ROOT, today=datetime.now(UTC).date()).values_for("debian-13")
@@ -79,3 +79,11 @@ def test_accounting_is_on() -> None:
 def test_only_named_servers_are_asked_for_the_time() -> None:
     names = " ".join(VALUES.items("clock.servers"))
     assert timesyncd_conf(VALUES).splitlines()[1:] == ["[Time]", f"NTP={names}", "FallbackNTP="]
+
+
+def test_the_journal_goes_to_the_receiver_and_nowhere_else() -> None:
+    said = forward(VALUES, "[2001:db8::7]:6514").splitlines()[1:]
+    assert [line.partition("(")[0] for line in said] == ["global", "module", "action"]
+    assert 'load="imjournal"' in said[1]
+    assert 'type="omfwd" target="2001:db8::7" port="6514" protocol="tcp"' in said[2]
+    assert {'queue.maxDiskSpace="256m"', 'action.resumeInterval="5"'} <= set(said[2].rstrip(")").split())
