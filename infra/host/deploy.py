@@ -4,6 +4,8 @@ The order matters: an account that can sign in before anything could close anoth
 long, root's login last of all. A new topic comes between.
 """
 
+from typing import get_args
+
 from pyinfra.api.exceptions import DeployError
 from pyinfra.context import host
 from pyinfra.facts.server import OsRelease
@@ -12,6 +14,7 @@ from infra.host.accounts import steps as accounts
 from infra.host.audit import steps as audit
 from infra.host.banners import steps as banners
 from infra.host.clock import steps as clock
+from infra.host.controls import Os
 from infra.host.deployer import steps as deployer
 from infra.host.docker import steps as docker
 from infra.host.files import steps as files
@@ -29,7 +32,10 @@ _plan, _reach = _run.plan, _run.reach
 _release = host.get_fact(OsRelease)
 _os = f"{_release.get('id')}-{_release.get('version_id')}"
 if _os != _plan.os:  # never changes while we are here
-    raise DeployError(f"this server is {_os}, the plan is for {_plan.os}")
+    raise DeployError(
+        f"this server runs {_os}, the plan is for {_plan.os}; supported are {' and '.join(get_args(Os))}: "
+        "put one of them on it, or correct hardening.os in the stack file"
+    )
 
 deployer.create_deployer(_plan, reach=_reach)
 firewall.let_ssh_move(_plan)

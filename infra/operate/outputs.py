@@ -119,6 +119,10 @@ class StackOutputs(_Exported):
         found = {role: self.containers[role].published for role in DATA_ROLES if role in self.containers}
         return {role: ports[0].ip for role, ports in found.items() if ports}
 
+    def hosts_of(self, role: str) -> dict[str, str]:
+        """Name to address of what the container of this role is told of the other server."""
+        return self.data_hosts if role.startswith("api-") else {}
+
     @property
     def live(self) -> str:
         """Role of the container that is to be in rotation."""

@@ -30,7 +30,28 @@ def test_a_dry_run_names_a_difference_and_leaves_it(server: Server) -> None:
     assert server.apply().changed == ("SSH client | Write ssh_config",)
 
 
-def test_another_system_is_refused(server: Server) -> None:
-    error = server.refusal(server.plan(os="ubuntu-24.04"))
+OS_RELEASE = "/usr/lib/os-release"
+
+
+@pytest.mark.parametrize(
+    ("edit", "found", "planned"),
+    [
+        ("", "debian-13", "ubuntu-24.04"),
+        ("s/^ID=.*/ID=fedora/; s/^VERSION_ID=.*/VERSION_ID=43/", "fedora-43", "debian-13"),
+    ],
+    ids=["the-other", "a-third"],
+)
+def test_another_system_is_refused_by_its_name(server: Server, edit: str, found: str, planned: str) -> None:
+    before = server.run("sha256sum /etc/ssh/sshd_config /etc/gad-firewall.nft /etc/docker/daemon.json")
+    server.run(f"mv {OS_RELEASE} {OS_RELEASE}.kept && sed '{edit}' {OS_RELEASE}.kept >{OS_RELEASE}")
+    try:
+        error = server.refusal(server.plan(os=planned))
+    finally:
+        server.run(f"mv {OS_RELEASE}.kept {OS_RELEASE}")
     assert error is not None
-    assert error.fact.endswith("this server is debian-13, the plan is for ubuntu-24.04")
+    assert error.fact.startswith(f"{server.access.address} was not changed: ")
+    assert f"this server runs {found}, the plan is for {planned}; supported are debian-13 and " in error.fact
+    assert "correct hardening.os in the stack file" in error.fact
+    assert (
+        server.run("sha256sum /etc/ssh/sshd_config /etc/gad-firewall.nft /etc/docker/daemon.json") == before
+    )
