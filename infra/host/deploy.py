@@ -14,6 +14,7 @@ from infra.host.accounts import steps as accounts
 from infra.host.audit import steps as audit
 from infra.host.banners import steps as banners
 from infra.host.clock import steps as clock
+from infra.host.connection import notice_loss
 from infra.host.controls import Os
 from infra.host.deployer import steps as deployer
 from infra.host.docker import steps as docker
@@ -23,12 +24,14 @@ from infra.host.kernel import steps as kernel
 from infra.host.logs import steps as logs
 from infra.host.mounts import steps as mounts
 from infra.host.plan import read_run
+from infra.host.room import require_room
 from infra.host.software import steps as software
 from infra.host.ssh import steps as ssh
 
 _run = read_run()
 _plan, _reach = _run.plan, _run.reach
 
+notice_loss(host)
 _release = host.get_fact(OsRelease)
 _os = f"{_release.get('id')}-{_release.get('version_id')}"
 if _os != _plan.os:  # never changes while we are here
@@ -36,6 +39,8 @@ if _os != _plan.os:  # never changes while we are here
         f"this server runs {_os}, the plan is for {_plan.os}; supported are {' and '.join(get_args(Os))}: "
         "put one of them on it, or correct hardening.os in the stack file"
     )
+if not _run.dry:
+    require_room(host)
 
 deployer.create_deployer(_plan, reach=_reach)
 firewall.let_ssh_move(_plan)

@@ -12,7 +12,17 @@ from pyinfra.context import host
 
 # Seconds that apt waits for another process: the unattended upgrade of a server that has just started.
 LOCK_S = 300
-APT = f"DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout={LOCK_S}"
+# A mirror that does not answer is given up within minutes, and not before it was asked again.
+APT = (
+    f"DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout={LOCK_S}"
+    " -o Acquire::Retries=2 -o Acquire::http::Timeout=20"
+)
+# What an interrupted run left, of ours or of somebody else's: without it apt refuses all else.
+REPAIR = (
+    'if [ -n "$(dpkg --audit 2>/dev/null)" ] || [ -n "$(ls -A /var/lib/dpkg/updates)" ]; then '
+    "DEBIAN_FRONTEND=noninteractive dpkg --configure --pending --force-confold; "
+    f"{APT} --fix-broken install; fi"
+)
 
 
 class Installed(FactBase[frozenset[str]]):
@@ -40,6 +50,7 @@ def present(packages: Sequence[str]) -> Generator[StringCommand, None, None]:
     missing = [each for each in packages if each not in installed]
     if missing:
         names = " ".join(shlex.quote(each) for each in missing)
+        yield StringCommand(REPAIR)
         yield StringCommand(f"{APT} update && {APT} install --no-install-recommends {names}")
 
 
@@ -49,4 +60,5 @@ def absent(packages: Sequence[str]) -> Generator[StringCommand, None, None]:
     installed = host.get_fact(Installed, packages=packages)
     there = [each for each in packages if each in installed]
     if there:
+        yield StringCommand(REPAIR)
         yield StringCommand(f"{APT} purge {' '.join(shlex.quote(each) for each in there)}")

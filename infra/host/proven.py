@@ -16,7 +16,9 @@ from collections.abc import Generator, Sequence
 from pyinfra import logger
 from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
 from pyinfra.api.facts import FactBase
+from pyinfra.api.host import Host
 from pyinfra.api.operation import operation
+from pyinfra.api.state import State
 from pyinfra.context import host
 
 from infra.host.file import FileStateFact, Staged
@@ -163,23 +165,32 @@ def _give_back(unit: str) -> str:
     return f"systemctl start {unit}.service; systemctl stop {unit}.timer"
 
 
-def _prove(login: Sequence[str], *command: str) -> None:
+def _prove(state: State, host: Host, login: Sequence[str], *command: str) -> bool:  # noqa: ARG001
+    """Whether a fresh login can do that as root. Only with these two names pyinfra heeds the answer."""
+    error = _failing(login, *command)
+    if error is not None:
+        logger.error(f"no fresh login before the change, nothing is changed: {error}")
+    return error is None
+
+
+def _prove_or_give_back(state: State, host: Host, login: Sequence[str], unit: str) -> bool:  # noqa: ARG001
+    # One command proves all of it: the login, sudo without a password, and that systemd hears us.
+    error = _failing(login, "systemctl", "stop", f"{unit}.timer")
+    if error is not None:
+        logger.error(f"no fresh login after the change, the old files return: {error}")
+        host.run_shell_command(StringCommand(_give_back(unit)), _sudo=bool(host.data.get("_sudo")))
+    return error is None
+
+
+def _failing(login: Sequence[str], *command: str) -> LoginFailedError | None:
+    """Why none of the attempts worked; None if one did."""
     for left in reversed(range(ATTEMPTS)):
         try:
             log_in(login, "sudo", "-n", *command)
         except LoginFailedError as error:
             if not left or any(word in str(error) for word in REFUSED):
-                raise
+                return error
             time.sleep(PAUSE_S)
         else:
-            return
-
-
-def _prove_or_give_back(login: Sequence[str], unit: str) -> None:
-    try:
-        # One command proves all of it: the login, sudo without a password, and that systemd hears us.
-        _prove(login, "systemctl", "stop", f"{unit}.timer")
-    except LoginFailedError as error:
-        logger.error(f"no fresh login after the change, the old files return: {error}")
-        host.run_shell_command(StringCommand(_give_back(unit)), _sudo=bool(host.data.get("_sudo")))
-        raise
+            break
+    return None

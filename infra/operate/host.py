@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from infra.errors import Exit, GadError
 from infra.host.plan import VARIABLE, HostPlan, HostRun, Reach
+from infra.operate import host_failure
 from infra.ssh import SshAccess
 
 DEPLOY = Path("infra") / "host" / "deploy.py"
@@ -22,6 +24,7 @@ LIMIT_S = 1800
 LOGIN_S = 30  # of one login
 # A login of its own each time, so that it proves something; and one that does not wait for ever.
 FRESH = (*("-o", "ControlMaster=no", "-o", "ControlPath=none"), *("-o", "ConnectTimeout=10", "-T"))
+SILENT = ("-o", "LogLevel=ERROR")  # without the banner, which would stand before the reason
 
 
 class HostResult(BaseModel):
@@ -88,14 +91,14 @@ def apply(
             user=now.user,
             private_key_file=now.private_key_file,
             known_hosts_file=str(known_hosts),
-            login_now=fresh_login(access, port=now.port),
-            login_planned=fresh_login(access, port=access.port),
+            login_now=fresh_login(access, port=now.port, options=SILENT),
+            login_planned=fresh_login(access, port=access.port, options=SILENT),
         )
         run = Path(folder) / "run.json"
-        run.write_text(HostRun(plan=plan, reach=reach).model_dump_json(), encoding="utf-8")
+        run.write_text(HostRun(plan=plan, reach=reach, dry=dry).model_dump_json(), encoding="utf-8")
         done = _pyinfra(root, run, dry=dry)
     if done.returncode != 0:
-        raise failure(done.stderr, now.address)
+        raise host_failure.failure(done.stderr, now.address)
     return result(done.stdout, dry=dry)
 
 
@@ -105,9 +108,9 @@ def known_hosts_line(access: SshAccess) -> str:
     return f"{name} {access.host_key}\n"
 
 
-def fresh_login(access: SshAccess, *, port: int) -> tuple[str, ...]:
+def fresh_login(access: SshAccess, *, port: int, options: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The arguments of a login over a connection of its own, before the remote command."""
-    return ("ssh", *access.options, *FRESH, "-p", str(port), f"{access.user}@{access.address}")
+    return ("ssh", *access.options, *FRESH, *options, "-p", str(port), f"{access.user}@{access.address}")
 
 
 def result(printed: str, *, dry: bool) -> HostResult:
@@ -140,38 +143,6 @@ def _name(names: tuple[str, ...]) -> str:
     return ", ".join(names)
 
 
-STARTING = re.compile(r"--> Starting operation: (?P<name>.*)")
-NOISE = re.compile(r"^\s*(\[[^\]]*\]\s*)?(Error: executed \d+ commands?|Success|No changes)?\s*$")
-
-
-def failure(log: str, address: str) -> GadError:
-    """Why a run ended early, out of pyinfra's log: it prints no report then. Pure."""
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", log).splitlines()
-    starts = [i for i, line in enumerate(lines) if STARTING.search(line)]
-    changed = sum(1 for line in lines if re.search(r"\]\s+Success$", line))
-    ends = [i for i, line in enumerate(lines) if line.startswith("--> ") and "error" in line.lower()]
-    if not starts:
-        said = " ".join(" ".join(line.split()) for line in lines[-6:] if line.strip())
-        return GadError(
-            f"{address} was not changed: {said or 'pyinfra gave no reason'}",
-            remedy="correct what it names, then run it again",
-        )
-    begin = starts[-1]
-    stop = next((i for i in ends if i > begin), len(lines))
-    match = STARTING.search(lines[begin])
-    name = match["name"].strip() if match else "an operation"
-    reason = " ".join(
-        re.sub(r"^\s*\[[^\]]*\]\s*", "", line).strip()
-        for line in lines[begin + 1 : stop]
-        if not NOISE.match(line)
-    )
-    return GadError(
-        f"{address}: {name}: {reason or 'no reason given'}",
-        remedy=f"{changed} operations before it had changed something and stay; correct the cause and run it "
-        "again, it goes on from there",
-    )
-
-
 def _pyinfra(root: Path, run: Path, *, dry: bool) -> subprocess.CompletedProcess[str]:
     # Never both: with -y pyinfra does not look for changes.
     mode = "--dry" if dry else "-y"
@@ -189,12 +160,19 @@ def _pyinfra(root: Path, run: Path, *, dry: bool) -> subprocess.CompletedProcess
             text=True,
             timeout=LIMIT_S,
             check=False,
+            preexec_fn=_end_with_parent,
         )
     except subprocess.TimeoutExpired:
         raise GadError(
             f"pyinfra did not end within {LIMIT_S} s",
             remedy="see whether the server and its package mirror answer, then run it again",
         ) from None
+
+
+def _end_with_parent() -> None:
+    """In the child: if we are killed it must not go on alone, beside the next run (prctl(2), Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _check_access(access: SshAccess, plan: HostPlan, first: SshAccess | None) -> None:
@@ -249,18 +227,17 @@ def reachable(access: SshAccess, first: SshAccess | None) -> SshAccess:
         answer = _answer(way, "true" if way.user == "root" else "sudo -n true")
         if answer is None:
             return way
-        said.append(f"{way.user} on port {way.port}: {answer}")
-    raise GadError(
-        f"{access.address} lets nobody in that we know: {'; '.join(said)}",
-        remedy="check address, port, host key and private key; a new machine needs the account it came with",
-    )
+        said.append((way, answer))
+        if host_failure.is_another_host(answer):
+            break
+    raise host_failure.refused(said)
 
 
 def _answer(way: SshAccess, command: str) -> str | None:
     """Why this account cannot do that there; None if it can."""
     try:
         done = subprocess.run(
-            [*fresh_login(way, port=way.port), command],
+            [*fresh_login(way, port=way.port, options=SILENT), command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

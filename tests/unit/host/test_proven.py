@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import grp
+import os
+import pwd
 import subprocess
 from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from pyinfra.api.command import StringCommand
 
 from infra.host.deployer.text import authorized_keys, sudo_rule
 from infra.host.file import FileState, Staged
 from infra.host.proven import LoginFailedError, before, log_in, rollback_script
+from infra.host.room import lacking
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUR"
 
@@ -64,3 +69,29 @@ def test_keys_with_their_limits() -> None:
 
 def test_the_sudo_rule_needs_no_password() -> None:
     assert sudo_rule("deploy") == "deploy ALL=(ALL:ALL) NOPASSWD: ALL\n"
+
+
+def test_a_disk_with_too_little_room_is_named_with_both_numbers() -> None:
+    assert lacking({"/": 1000, "/var": 40}, 100) == "/var has 40 MiB free, this run needs 100 MiB"
+    assert lacking({"/": 100}, 100) is None
+
+
+def run(command: StringCommand) -> int:
+    """What a command that is sent ends with here."""
+    sent = str(command.connector_arguments["_stdin"])
+    done = subprocess.run(["sh", "-c", command.get_raw_value()], input=sent, text=True, check=False)
+    return done.returncode
+
+
+def test_a_candidate_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    who = pwd.getpwuid(os.getuid()).pw_name
+    group = grp.getgrgid(os.getgid()).gr_name
+    path = tmp_path / "new folder" / "it's"
+    file = Staged(path=str(path), text="no end of line", mode="640", owner=f"{who}:{group}")
+    assert run(file.write()) == 0
+    candidate = Path(file.candidate)
+    assert (candidate.read_text(), candidate.stat().st_mode & 0o777) == ("no end of line", 0o640)
+    command = file.write()
+    command.connector_arguments["_stdin"] = "no en"  # the connection ends meanwhile
+    assert run(command) != 0
+    assert not candidate.exists()

@@ -10,7 +10,7 @@ import pytest
 from infra.errors import Exit, GadError
 from infra.host.controls import Values
 from infra.host.plan import HostPlan
-from infra.operate import host
+from infra.operate import host, host_failure
 from infra.ssh import SshAccess
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUR"
@@ -75,16 +75,21 @@ LOG = """--> Connecting to hosts...
 
 
 def test_a_failed_operation_is_named_with_its_reason() -> None:
-    error = host.failure(LOG, "192.0.2.7")
+    error = host_failure.failure(LOG, "192.0.2.7")
     assert error.fact == (
         "192.0.2.7: SSH server | Write sshd_config: /etc/ssh/sshd_config.candidate: line 3: "
         "Bad configuration option: Prot /etc/ssh/sshd_config.candidate: terminating, 1 bad option"
     )
-    assert error.remedy.startswith("1 operations before it had changed something and stay")
+    assert error.remedy == (
+        "correct the cause, then run it again: it goes on from there "
+        "(1 operations before it had changed something and stay)"
+    )
 
 
 def test_a_failure_before_all_operations_changed_nothing() -> None:
-    error = host.failure("--> Loading config...\n--> pyinfra error: this server is debian-12\n", "192.0.2.7")
+    error = host_failure.failure(
+        "--> Loading config...\n--> pyinfra error: this server is debian-12\n", "192.0.2.7"
+    )
     assert error.fact.startswith("192.0.2.7 was not changed: ")
     assert error.fact.endswith("this server is debian-12")
 
@@ -118,3 +123,55 @@ def test_what_would_lock_us_out_is_refused(
     with pytest.raises(GadError, match=fact) as caught:
         host.apply(tmp_path, way, PLAN, first=handed_over)
     assert caught.value.exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    ("said", "fact", "remedy"),
+    [
+        (
+            "W: old\n[a] E: Failed to fetch http://mirror/x\n[a] E: Unable to fetch",
+            "E: Failed to fetch",
+            "mirror",
+        ),
+        ("[a] head: error writing 'x': No space left on device", "head: error", "make room there"),
+        (
+            "[a] E: Unable to acquire the lock, is another process using it?",
+            "E: Unable to acquire",
+            "other apt",
+        ),
+        ("[a] Command socket/SSH error: OSError('Socket is closed')", "the connection ended", "is up"),
+        (
+            "Error: could not load fact: File\nTraceback (most recent call last):\n  File x\nError: y",
+            "the connection ended",
+            "is up",
+        ),
+    ],
+)
+def test_each_cause_has_its_remedy(said: str, fact: str, remedy: str) -> None:
+    error = host_failure.failure(f"--> Starting operation: Write\n{said}\n--> Disconnecting", "192.0.2.7")
+    assert error.fact.startswith(f"192.0.2.7: Write: {fact}")
+    assert "Traceback" not in error.fact
+    assert remedy in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("answers", "remedy"),
+    [
+        (
+            ["Permission denied (publickey).", "Permission denied (publickey)."],
+            "check address, port, host key",
+        ),
+        (
+            ["connect to host: Connection refused", "no answer within 30 s"],
+            "a firewall lets port 2222 through",
+        ),
+        (["sudo: a password is required", "Permission denied"], "let deploy become root without a password"),
+        (["bash: line 1: sudo: command not found", "Permission denied"], "install sudo there"),
+        (["x\nHost key verification failed."], "compare `ssh-keyscan` with the console"),
+    ],
+)
+def test_what_each_way_in_answered_decides_what_to_do(answers: list[str], remedy: str) -> None:
+    error = host_failure.refused([(ACCESS, answer) for answer in answers])
+    assert "192.0.2.7" in error.fact
+    assert "\n" not in error.fact
+    assert remedy in error.remedy
