@@ -28,9 +28,9 @@ from app.auth.sessions import Sessions
 from app.auth.tokens import Tokens
 from app.cache import Cache
 from app.cache_routes import router as cache_router
-from app.cached import ContentCache
+from app.cached import Content, ContentCache
 from app.catalogue import router as catalogue_router
-from app.db import Database
+from app.db import Database, Db
 from app.duties import leaders
 from app.errors import StartError
 from app.health.checks import DatabaseProbe, Health
@@ -183,7 +183,7 @@ def build(settings: Settings) -> Process:
     metrics.build_info.labels(__version__, settings.slot or "none").set(1)
     return Process(
         public=Edge(
-            Shortcut(api, guard=api.state.guard, database=database),
+            Shortcut(api, guard=api.state.guard, stores=((Db, database), (Content, api.state.content))),
             sockets=api.state.sockets.endpoint,
             slot=settings.slot,
             allowed_hosts=settings.allowed_hosts,

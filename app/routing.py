@@ -4,42 +4,27 @@ The framework tries one pattern after the other, and included routers twice: wit
 than answering. Here each path is a walk through its segments. What is not found so (no such path, another
 method, redirects) goes the framework's own way, so that every refusal stays its own.
 
-A read that is marked `hot` also leaves out the framework's dependency solving and its layers of handlers,
-about a third of a request's processor time: guard, function, answer. Its function takes nothing but one uuid
-out of the path, `Authorized` and `Db`; a path whose uuid is none goes the framework's way too.
+A read that is marked `hot` (app/hot.py) also leaves out the framework's dependency solving and its layers of
+handlers: guard, function, answer.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from inspect import iscoroutinefunction
-from typing import Any, TypeVar, get_type_hints
-from uuid import UUID
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.db import Database, Db
-from app.errors import Code, Problem, StartError, problem_response
-from app.guard import Authorized, Caller, Guard, GuardedRoute
+from app.errors import Code, Problem, problem_response
+from app.guard import Caller, Guard, GuardedRoute
+from app.hot import PARAMETER, HotRead, is_hot
 from app.limits import RateClass, address_of
 
 _FOUND = "gad.found"  # in the scope: (route, path parameters)
-_PARAMETER = re.compile(r"\{([a-z_]+)\}")
-_UUID_LENGTH = 36
-
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Response]])
-_HOT: set[Callable[..., Any]] = set()
-
-
-def hot(endpoint: Endpoint) -> Endpoint:
-    """Marks the function of a GET on one thing by its uuid: it is called directly when all is usual."""
-    _HOT.add(endpoint)
-    return endpoint
 
 
 @dataclass
@@ -65,7 +50,7 @@ class Paths:
     def _add(self, route: APIRoute) -> None:
         node, names = self._root, []
         for segment in route.path.split("/")[1:]:
-            match = _PARAMETER.fullmatch(segment)
+            match = PARAMETER.fullmatch(segment)
             if match is None:
                 node = node.words.setdefault(segment, _Node())
             else:
@@ -90,58 +75,18 @@ class Paths:
         return (found[0], dict(zip(found[1], values, strict=True))) if found is not None else None
 
 
-@dataclass(frozen=True)
-class _Read:
-    """A hot read: how its function is called."""
-
-    route: GuardedRoute
-    call: Callable[..., Awaitable[Response]]
-    uuid: str
-    caller: str | None
-    database: str | None
-
-    def arguments(self, uuid: UUID, caller: Caller | None, database: Database) -> dict[str, Any]:
-        """By the function's own names."""
-        given: dict[str, Any] = {self.uuid: uuid}
-        if self.caller is not None:
-            given[self.caller] = caller
-        if self.database is not None:
-            given[self.database] = database
-        return given
-
-
-def _read_of(route: GuardedRoute) -> _Read:
-    """Raises StartError if the function takes anything that only the framework can give."""
-    hints: Mapping[str, Any] = get_type_hints(route.endpoint, include_extras=True)
-    kinds = {name: hint for name, hint in hints.items() if name != "return"}
-    by_kind = {kind: name for kind in (UUID, Authorized, Db) for name, hint in kinds.items() if hint == kind}
-    in_path = _PARAMETER.findall(route.path)
-    if (
-        route.methods != {"GET"}
-        or not iscoroutinefunction(route.endpoint)
-        or len(by_kind) != len(kinds)
-        or in_path != [by_kind.get(UUID)]
-    ):
-        raise StartError(
-            f"GET {route.path} is marked hot and takes more than a uuid, its caller and the database",
-            remedy="leave the mark out, see app/routing.py",
-        )
-    return _Read(route, route.endpoint, in_path[0], by_kind.get(Authorized), by_kind.get(Db))
-
-
 class Shortcut:
-    """Wraps an application whose routes are all there."""
+    """Wraps an application whose routes are all there. `stores`: what hot reads may ask for, by its kind."""
 
-    def __init__(self, api: FastAPI, *, guard: Guard, database: Database) -> None:
+    def __init__(self, api: FastAPI, *, guard: Guard, stores: Sequence[tuple[object, object]]) -> None:
         self._api = api
         self._guard = guard
-        self._database = database
         self._paths = Paths(api)
-        self._reads: dict[Callable[..., Any], _Read] = {}
+        self._reads: dict[Callable[..., Any], HotRead] = {}
         for context in iter_route_contexts(api.routes):
             route = context.original_route
-            if isinstance(route, GuardedRoute) and route.endpoint in _HOT:
-                self._reads[route.endpoint] = _read_of(route)
+            if isinstance(route, GuardedRoute) and is_hot(route):
+                self._reads[route.endpoint] = HotRead(route, stores)
         # Behind the framework's handlers of exceptions, where its own router would begin to search.
         api.router.middleware_stack = self._routed
 
@@ -150,10 +95,10 @@ class Shortcut:
         found = self._paths.find(scope["method"], scope["path"])
         if found is not None:
             read = self._reads.get(found[0].endpoint)
-            uuid = _uuid(found[1][read.uuid]) if read is not None else None
-            if read is not None and uuid is not None:
+            asked = read.arguments(found[1], scope["query_string"]) if read is not None else None
+            if read is not None and asked is not None:
                 scope["route"], scope["path_params"] = found
-                response = await self._answer(scope, read, uuid)
+                response = await self._answer(scope, read, asked)
                 await response(scope, receive, send)
                 return
             scope[_FOUND] = found
@@ -166,12 +111,12 @@ class Shortcut:
                 return
         await self._api(scope, receive, send)
 
-    async def _answer(self, scope: Scope, read: _Read, uuid: UUID) -> Response:
+    async def _answer(self, scope: Scope, read: HotRead, asked: dict[str, Any]) -> Response:
         route, guard = read.route, self._guard
         caller: Caller | None = None
         try:
             caller = await guard.admit(scope, route.gate)
-            return await read.call(**read.arguments(uuid, caller, self._database))
+            return await read.answer(asked, caller)
         except Problem as problem:
             if caller is not None and problem.status_code == Code.FORBIDDEN.status:
                 await guard.denied(scope, route.gate, caller.principal, problem.code)
@@ -190,11 +135,3 @@ class Shortcut:
 
 def _problem(problem: Problem) -> Response:
     return problem_response(problem.code, headers=problem.headers, errors=problem.errors)
-
-
-def _uuid(text: str) -> UUID | None:
-    """In its usual form; whether another one is well or not, the framework says."""
-    try:
-        return UUID(text) if len(text) == _UUID_LENGTH else None
-    except ValueError:
-        return None

@@ -11,6 +11,7 @@ from app.cached import Content, as_response
 from app.db import Db
 from app.fields import Latitude, Longitude
 from app.guard import GuardedRoute
+from app.hot import hot
 from app.map import service
 from app.map.schemas import MapRead
 from app.policy import API
@@ -24,6 +25,7 @@ Radius = Annotated[float | None, Query(ge=100, le=MAX_M, allow_inf_nan=False, de
 
 
 @router.get("", response_model=MapRead)
+@hot
 async def show(  # noqa: PLR0917 - FastAPI calls it by name
     content: Content,
     database: Db,

@@ -11,6 +11,7 @@ from app.cached import Content
 from app.db import Db
 from app.fields import Latitude, Longitude
 from app.guard import Authorized, GuardedRoute
+from app.hot import hot
 from app.idempotency import Idempotent
 from app.officer import duty, service
 from app.officer.repository import OfficerRepository
@@ -29,7 +30,6 @@ from app.openapi import problems
 from app.page import Limit, json_response
 from app.policy import API
 from app.precondition import Seen, etag
-from app.routing import hot
 from app.stats.invalidation import left_the_map
 from app.user.repository import UserRepository
 from app.user.service import prepare
@@ -42,6 +42,7 @@ DEFAULT_M = 50_000  # as far as an emergency looks (section 7)
 
 
 @router.get("", response_model=OfficerPage)
+@hot
 async def list_page(database: Db, query: Annotated[OfficerFilter, Query()]) -> Response:
     """Officers in the order they joined."""
     answer = await service.list_officers(database, query.wanted, cursor=query.cursor, limit=query.limit)
@@ -49,6 +50,7 @@ async def list_page(database: Db, query: Annotated[OfficerFilter, Query()]) -> R
 
 
 @router.get("/nearest", response_model=Nearby)
+@hot
 async def find_nearest(
     *,
     database: Db,

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from app.area import POINT, Box, Circle, in_box
 from app.db import Database, Read
 from app.officer.repository import COLUMNS, FROM, LISTED
+from app.page import depth
 from app.words import parameters
 
 # A shift that covers now; `o` is the officer.
@@ -54,17 +55,17 @@ class Filter:
 
 
 async def page(database: Database, wanted: Filter, *, after: UUID | None, rows: int) -> list[asyncpg.Record]:
-    """Up to `rows` officers that joined after the one given."""
+    """`rows` officers or a few more that joined after the one given."""
     values = _values(wanted, after)
-    read = statement(frozenset(values) & frozenset(_CONDITIONS))
-    return await database.rows(read, rows=rows, **values)
+    read = statement(frozenset(values) & frozenset(_CONDITIONS), depth(rows))
+    return await database.rows(read, **values)
 
 
 @cache
-def statement(filters: frozenset[str]) -> Read:
+def statement(filters: frozenset[str], rows: int) -> Read:
     """The list with these of its conditions."""
     where = " AND ".join([LISTED, *(_CONDITIONS[name] for name in sorted(filters))])
-    return Read(text(f"SELECT {COLUMNS} {FROM} WHERE {where} ORDER BY o.id LIMIT CAST(:rows AS bigint)"))
+    return Read(text(f"SELECT {COLUMNS} {FROM} WHERE {where} ORDER BY o.id LIMIT {rows}"))
 
 
 def _values(wanted: Filter, after: UUID | None) -> dict[str, Any]:

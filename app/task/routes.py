@@ -12,12 +12,12 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app.db import Db
 from app.fields import Printable, Time
 from app.guard import Authorized, GuardedRoute
+from app.hot import hot
 from app.idempotency import Idempotent, Once
 from app.openapi import CREATED, problems
 from app.page import Cursor, Limit, json_response
 from app.policy import API
 from app.precondition import Seen, etag
-from app.routing import hot
 from app.task import change, crew, life, service
 from app.task.codes import TASK, next_code
 from app.task.models import Priority, Status, TaskType
@@ -49,6 +49,7 @@ async def _zone(request: Request) -> ZoneInfo:
 
 
 @router.get("", response_model=TaskPage)
+@hot
 async def list_page(
     *,
     caller: Authorized,

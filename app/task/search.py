@@ -13,6 +13,7 @@ import asyncpg
 from sqlalchemy import text
 
 from app.db import Database, Read
+from app.page import depth
 from app.task.models import Priority, Status, TaskType
 from app.task.repository import COLUMNS, JOINS
 from app.words import contains
@@ -69,7 +70,7 @@ class Filter:
 async def page(
     database: Database, wanted: Filter, *, after: tuple[datetime, UUID] | None, rows: int
 ) -> list[asyncpg.Record]:
-    """Up to `rows` tasks, the newest first, that were created before the one given."""
+    """`rows` tasks or a few more, the newest first, that were created before the one given."""
     values: dict[str, Any] = {
         "own": wanted.own or None,
         "status": [each.value for each in wanted.status] or None,
@@ -83,20 +84,20 @@ async def page(
         "after": after[1] if after is not None else None,
     }
     given = {name: value for name, value in values.items() if value is not None}
-    read = statement(frozenset(given))
+    read = statement(frozenset(given), depth(rows))
     after_at = after[0] if after is not None else None
-    return await database.rows(read, **given, after_at=after_at, caller=wanted.caller, rows=rows)
+    return await database.rows(read, **given, after_at=after_at, caller=wanted.caller)
 
 
 @cache
-def statement(filters: frozenset[str]) -> Read:
+def statement(filters: frozenset[str], rows: int) -> Read:
     """The list with these of its conditions; their names are few, so are their mixes."""
     sets = [f"set_{name} AS MATERIALIZED ({_SETS[name]})" for name in sorted(filters & _SETS.keys())]
     where = " AND ".join(["t.deleted_at IS NULL", *(_CONDITIONS[name] for name in sorted(filters))])
     # The page first, then its people and places: for as many tasks as are shown, not as are found.
     chosen = f"""page AS MATERIALIZED (
         SELECT t.* FROM tasks t WHERE {where} ORDER BY t.created_at DESC, t.id DESC
-        LIMIT CAST(:rows AS bigint)
+        LIMIT {rows}
     )"""  # noqa: S608 - our own constants
     return Read(
         text(

@@ -12,6 +12,7 @@ import asyncpg
 from sqlalchemy import text
 
 from app.db import Database, Read
+from app.page import depth
 from app.words import parameters
 
 _COLUMNS = (
@@ -37,19 +38,19 @@ class Filter:
 
 
 async def page(database: Database, wanted: Filter, *, after: UUID | None, rows: int) -> list[asyncpg.Record]:
-    """Up to `rows` people that joined after the one given."""
+    """`rows` people or a few more that joined after the one given."""
     values = _values(wanted, after)
-    read = statement(frozenset(values) & frozenset(_CONDITIONS))
-    return await database.rows(read, rows=rows, **values)
+    read = statement(frozenset(values) & frozenset(_CONDITIONS), depth(rows))
+    return await database.rows(read, **values)
 
 
 @cache
-def statement(filters: frozenset[str]) -> Read:
+def statement(filters: frozenset[str], rows: int) -> Read:
     """The list with these of its conditions."""
     live = "u.deleted_at IS NULL AND u.restricted_at IS NULL"
     where = " AND ".join([live, *(_CONDITIONS[name] for name in sorted(filters))])
     return Read(
-        text(f"SELECT {_COLUMNS} FROM users u WHERE {where} ORDER BY u.id LIMIT CAST(:rows AS bigint)")  # noqa: S608
+        text(f"SELECT {_COLUMNS} FROM users u WHERE {where} ORDER BY u.id LIMIT {rows}")  # noqa: S608
     )
 
 

@@ -187,8 +187,8 @@ async def test_a_box_holds_who_is_between_its_sides(
 async def test_a_place_and_a_word_are_found_by_their_index(
     world: World, mode: str, wanted: Filter, index: str
 ) -> None:
-    values = {**search._values(wanted, None), "rows": 51}
-    read = search.statement(frozenset(values) & frozenset(search._CONDITIONS))
+    values = search._values(wanted, None)
+    read = search.statement(frozenset(values) & frozenset(search._CONDITIONS), 51)
     given_ = ", ".join(_literal(value) for value in read.arguments(values))
     async with world.connection.transaction():
         await world.connection.execute(f"SET LOCAL plan_cache_mode = {mode}")

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from bodies import Callers
 from conftest import settings_for
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Header, Request, Response
 from fastapi.routing import iter_route_contexts
 from stores import Stores
+from tasks import create
 from test_limits import an_address, site
 
 from app import metrics, policy
 from app.db import Db
 from app.errors import StartError
 from app.guard import Authorized, GuardedRoute
+from app.hot import LONGEST, hot
 from app.main import Process, build
 from app.policy import RULES
-from app.routing import Paths, Shortcut, hot
+from app.routing import Paths, Shortcut
 
-OFFICERS = "/api/v1/officers"
+OFFICERS, TASKS = "/api/v1/officers", "/api/v1/tasks"
 ONE = f"{OFFICERS}/{{officer_id}}"
 
 
@@ -121,6 +123,40 @@ async def test_a_hot_read_answers_like_the_framework(
             assert answers[0].status_code == status, path
 
 
+async def test_a_query_is_read_like_the_frameworks_own(
+    process: Process, long_way: Process, client: httpx.AsyncClient, caller: Callers
+) -> None:
+    """Each twice: what was asked before is remembered."""
+    chief = await caller(2)
+    made = [(await create(client, chief.headers))["uuid"] for _ in range(3)]
+    cursor = (await client.get(TASKS, params={"limit": 2}, headers=chief.headers)).json()["next_cursor"]
+    questions = [
+        (f"{TASKS}?limit=2&delegate={chief.user}", 200),
+        (f"{TASKS}?limit=2&cursor={cursor}", 200),
+        (f"{TASKS}?status=programmed&status=paused&limit=2", 200),
+        (f"{TASKS}?limit=2&from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00%2B02:00", 200),
+        (f"{TASKS}?limit=2&unheard_of={'x' * LONGEST}", 200),
+        (f"{TASKS}?limit=0", 422),
+        (f"{TASKS}?limit=2&limit=x", 422),
+        (f"{TASKS}?from=yesterday&status=done", 422),
+        (f"{TASKS}?q=ab", 422),
+        (f"{TASKS}?cursor=never", 422),
+        (f"{TASKS}?limit=%FF", 422),
+        (f"{OFFICERS}?limit=2", 200),
+        (f"{OFFICERS}?lat=1", 422),
+        (f"{OFFICERS}/nearest?lat=-0.2&lon=-78.5", 200),
+        (f"{OFFICERS}/nearest?lat=-0.2", 422),
+    ]
+    assert made
+    async with site(process, an_address()) as short, site(long_way, an_address()) as long:
+        for path, status in questions * 2:
+            answers = [await each.get(path, headers=chief.headers) for each in (short, long)]
+            assert without_its_own(answers[0]) == without_its_own(answers[1]), path
+            assert answers[0].status_code == status, (path, answers[0].text)
+        refused = await short.get(f"{TASKS}?limit=0")
+    assert refused.status_code == 401
+
+
 async def test_a_hot_read_is_counted_under_its_route(process: Process, caller: Callers) -> None:
     own = await caller(1, is_officer=True)
     counted = metrics.http_requests.labels("GET", ONE, "200")
@@ -147,8 +183,12 @@ async def test_a_bug_in_a_hot_read_is_a_500_that_tells_nothing(
     assert "canary" not in response.text
 
 
-async def takes_a_query(officer_id: UUID, caller: Authorized, limit: int = 5) -> Response:
-    raise NotImplementedError(officer_id, caller, limit)
+async def takes_the_request(officer_id: UUID, caller: Authorized, request: Request) -> Response:
+    raise NotImplementedError(officer_id, caller, request)
+
+
+async def takes_a_header(officer_id: UUID, caller: Authorized, x: Annotated[str, Header()]) -> Response:
+    raise NotImplementedError(officer_id, caller, x)
 
 
 async def takes_text(officer_id: str, caller: Authorized) -> Response:
@@ -159,16 +199,26 @@ def is_no_coroutine(officer_id: UUID, database: Db) -> Response:
     raise NotImplementedError(officer_id, database)
 
 
-@pytest.mark.parametrize("endpoint", [takes_a_query, takes_text, is_no_coroutine])
+@pytest.mark.parametrize("endpoint", [takes_the_request, takes_a_header, takes_text, is_no_coroutine])
 def test_a_mark_on_what_cannot_be_called_directly_stops_the_start(process: Process, endpoint: Any) -> None:
     router = APIRouter(route_class=GuardedRoute)
     router.get(ONE)(hot(endpoint))
     api = FastAPI()
     api.include_router(router)
     with pytest.raises(StartError, match="is marked hot"):
-        Shortcut(api, guard=process.api.state.guard, database=process.database)
+        Shortcut(api, guard=process.api.state.guard, stores=((Db, process.database),))
 
 
-def test_only_reads_of_one_thing_are_hot(process: Process) -> None:
+def test_what_a_district_asks_all_the_time_is_hot(process: Process) -> None:
     hot_paths = {read.route.path for read in shortcut(process)._reads.values()}
-    assert hot_paths == {ONE, "/api/v1/tasks/{task_id}"}
+    assert hot_paths == {
+        OFFICERS,
+        ONE,
+        f"{OFFICERS}/nearest",
+        TASKS,
+        f"{TASKS}/{{task_id}}",
+        "/api/v1/map",
+        "/api/v1/stats/users/{user_id}",
+        "/api/v1/stats/team",
+        "/api/v1/stats/tasks",
+    }

@@ -133,8 +133,8 @@ CROWD = """
 async def test_a_search_walks_the_trigram_indexes(stores: Stores, new_database: Callable[[str], str]) -> None:
     name = await asyncio.to_thread(new_database, "gad_head")
     await asyncio.to_thread(stores.execute, CROWD, "VACUUM ANALYZE users", database=name)
-    read = statement(frozenset({"q"}))
-    values = read.arguments({"longest": "%quishpe%", "words": ["%quishpe%"], "rows": 5})
+    read = statement(frozenset({"q"}), 21)
+    values = read.arguments({"longest": "%quishpe%", "words": ["%quishpe%"]})
     connection = await asyncpg.connect(stores.dsn("gad_app", name))
     try:
         plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {read.sql}", *values)
