@@ -36,9 +36,16 @@ CONTRACT = (
     Arrow("infra.ssh", (), PURE),
     Arrow("infra.tls_pair", (), PURE),
     Arrow("infra.host", ("infra.errors",), "pyinfra executes it on the data of one plan; it knows no stack"),
+    Arrow("infra.sections", (), PURE),
+    Arrow("infra.server_section", ("infra.sections", "infra.ssh"), PURE),
+    Arrow("infra.stack_model", ("infra.sections", "infra.server_section", "infra.tls_pair"), PURE),
+    Arrow("infra.last_release", ("infra.errors", "infra.release"), "it reads a state, and knows no stack"),
     Arrow(
         "infra.settings",
-        ("infra.claims", "infra.errors", "infra.image_lock", "infra.ssh", "infra.tls_pair"),
+        (
+            *("infra.claims", "infra.errors", "infra.image_lock", "infra.ssh", "infra.tls_pair"),
+            *("infra.sections", "infra.server_section", "infra.stack_model"),
+        ),
         "settings are read before anything else is known",
     ),
     Arrow(
@@ -47,15 +54,26 @@ CONTRACT = (
         "components take values, never Settings, never each other's insides",
     ),
     Arrow(
+        "infra.stack_facts",
+        ("infra.settings", "infra.names", "infra.release", "infra.components"),
+        "what a stack says of itself is made of what it is made of",
+    ),
+    Arrow(
+        "infra.stack_secrets",
+        ("infra.settings", "infra.names", "infra.migrator", "infra.components", "infra.render"),
+        "who reads which secret is known where the components are",
+    ),
+    Arrow(
+        "infra.stack_servers",
+        ("infra.settings", "infra.server_section", "infra.names", "infra.components", "infra.host.revision"),
+        "which machine carries what is known where the components are",
+    ),
+    Arrow(
         "infra.stack",
         (
-            "infra.settings",
-            "infra.names",
-            "infra.render",
-            "infra.release",
-            "infra.components",
-            "infra.errors",
-            "infra.host.revision",
+            *("infra.settings", "infra.names", "infra.render", "infra.release", "infra.last_release"),
+            *("infra.components", "infra.migrator", "infra.errors"),
+            *("infra.stack_facts", "infra.stack_secrets", "infra.stack_servers"),
         ),
         "the wiring knows all components and nothing that operates them",
     ),
@@ -73,6 +91,7 @@ CONTRACT = (
         "infra.operate",
         (
             *("infra.stack", "infra.settings", "infra.names", "infra.toolchain", "infra.errors"),
+            *("infra.stack_facts", "infra.server_section", "infra.last_release", "infra.stack_model"),
             # To give a claim back, to read a recorded release, to write the digests of what was built,
             # to reach a server, to make PostgreSQL's certificate, to ask the schema as an update does.
             *("infra.claims", "infra.release", "infra.image_lock", "infra.ssh", "infra.tls_pair"),
