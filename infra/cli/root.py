@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import audit, bench, data, host, images, judges, lab, settings, setup, stack, status, verify
+from infra.cli import (
+    audit,
+    bench,
+    data,
+    drift,
+    host,
+    images,
+    judges,
+    lab,
+    settings,
+    setup,
+    stack,
+    status,
+    verify,
+)
 from infra.cli.output import print_error, usage_error
 from infra.errors import Exit, GadError
 
@@ -23,6 +37,7 @@ app = typer.Typer(
 app.add_typer(setup.commands)
 app.add_typer(stack.commands)
 app.add_typer(verify.commands)
+app.add_typer(drift.commands)
 app.add_typer(status.commands)
 app.add_typer(data.commands)
 app.add_typer(bench.commands)

@@ -1,0 +1,87 @@
+"""Put back what can be: the server by its deploy, files by what wrote them, the rest by an update."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+from infra.errors import GadError
+from infra.operate import owned, server_plan, up
+from infra.operate.docker_engine import connect
+from infra.operate.drift import drift
+from infra.operate.drift_report import DriftReport
+from infra.operate.place import place_of
+from infra.operate.pulumi import Pulumi, Resource
+from infra.operate.server import line_to
+from infra.operate.up import Say
+
+HOST_KEY = ("server", "host key")
+COMMAND = re.compile(r"command:(local|remote):Command")
+WRITE, TURN = "-write", "route-turn"
+SCRIPT_S = 120  # of one such command; turning waits 15 s for a slot
+
+
+def fix(pulumi: Pulumi, before: DriftReport, say: Say) -> DriftReport:
+    """Apply what can be applied, and look again: what is left needs a person. No data is touched.
+
+    Raises GadError if something that must be put back cannot be.
+    """
+    keys = {(each.subject, each.aspect) for each in before.differences}
+    if any("deploy" in each.found_by for each in before.differences):
+        if HOST_KEY in keys:
+            say("the server is left alone: its host key is another, and sshd would show it from now on")
+        else:
+            say("the server: `gad host apply`")
+            server_plan.apply(pulumi.root, pulumi.stack)
+    if ("written files", "written files") in keys:
+        write_again(pulumi, WRITE, say)
+    remove_strangers(pulumi, say)
+    up.up(pulumi, say)
+    # After the update: the slot that is to be in rotation must answer.
+    if ("release", "slot in rotation") in keys:
+        write_again(pulumi, TURN, say)
+    return drift(pulumi)
+
+
+def remove_strangers(pulumi: Pulumi, say: Say) -> None:
+    """Containers with the stack's labels that no update made: in the way, and without data of their own."""
+    place = place_of(pulumi.root, pulumi.stack)
+    client = connect(place.server)
+    held = owned.unknown(owned.owned(client, place.prefix), pulumi.deployment())
+    strangers = [each for each in held if each.kind == "container"]
+    for each in strangers:
+        say(f"removing container {each.name}, which no update made; volumes stay")
+    owned.remove(client, strangers)
+
+
+def write_again(pulumi: Pulumi, name: str, say: Say) -> None:
+    """Run again the commands of the last update that wrote a file, by the end of their names.
+
+    Only those whose input is no secret: the state gives it without a passphrase. Raises GadError.
+    """
+    for each in rewritable(pulumi.deployment().resources, name):
+        say(f"writing again: {each.name}")
+        _run(pulumi, str(each.inputs["create"]), str(each.inputs["stdin"]))
+
+
+def rewritable(resources: tuple[Resource, ...], name: str) -> list[Resource]:
+    """Of the state's resources the commands with this end of a name and an input in clear. Pure."""
+    return [
+        each
+        for each in resources
+        if COMMAND.fullmatch(each.type)
+        and each.name.endswith(name)
+        and isinstance(each.inputs.get("create"), str)
+        and isinstance(each.inputs.get("stdin"), str)
+    ]
+
+
+def _run(pulumi: Pulumi, script: str, stdin: str) -> None:
+    server = place_of(pulumi.root, pulumi.stack).server
+    command = ["/bin/sh", "-c", script] if server is None else line_to(server).running(script)
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=SCRIPT_S)
+    if done.returncode != 0:
+        raise GadError(
+            f"a file of stack {pulumi.stack} cannot be written: {done.stderr.strip() or 'no reason given'}",
+            remedy=f"look at `gad status {pulumi.stack}`, and at the space on the server",
+        )
