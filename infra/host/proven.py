@@ -122,8 +122,7 @@ def replace(
         yield StringCommand(arm(paths, unit=unit, undo=undo or apply))
         moves = " && ".join(f"mv -f {shlex.quote(f.candidate)} {shlex.quote(f.path)}" for f in staged)
         yield StringCommand(f"{{ {moves} && {apply}; }} || {{ {_give_back(unit)}; exit 1; }}")
-    yield FunctionCommand(_prove_or_give_back, (login, unit), {})
-    yield StringCommand(f"rm -f {' '.join(shlex.quote(before(path)) for path in paths)}")
+    yield FunctionCommand(_prove_or_give_back, (login, unit, paths), {})
 
 
 def before(path: str) -> str:
@@ -173,9 +172,17 @@ def _prove(state: State, host: Host, login: Sequence[str], *command: str) -> boo
     return error is None
 
 
-def _prove_or_give_back(state: State, host: Host, login: Sequence[str], unit: str) -> bool:  # noqa: ARG001
-    # One command proves all of it: the login, sudo without a password, and that systemd hears us.
-    error = _failing(login, "systemctl", "stop", f"{unit}.timer")
+def _prove_or_give_back(
+    state: State,  # noqa: ARG001
+    host: Host,
+    login: Sequence[str],
+    unit: str,
+    paths: Sequence[str],
+) -> bool:
+    # One command proves all of it: the login, sudo without a password, and that systemd hears us. What was
+    # kept goes with the timer, also if nobody is here any more to hear the answer.
+    kept = " ".join(shlex.quote(before(path)) for path in paths)
+    error = _failing(login, "sh", "-c", f"systemctl stop {unit}.timer && rm -f {kept}")
     if error is not None:
         logger.error(f"no fresh login after the change, the old files return: {error}")
         host.run_shell_command(StringCommand(_give_back(unit)), _sudo=bool(host.data.get("_sudo")))

@@ -16,6 +16,8 @@ NOISE = re.compile(
     r"^\s*(\[[^\]]*\]\s*)?(Error: (executed \d+ commands?|could not load fact: .*)|Success|No changes)?\s*$"
 )
 LOST = "Command socket/SSH error|Socket is closed|SSH session not active|EOFError|the connection ended"
+# Of a server that goes down: its systemd no longer answers.
+LOST += "|Transport endpoint is not connected|Failed to connect to .*bus|Broken pipe"
 # What apt, dpkg, the kernel and SSH say → what to do before the next run, which goes on from there.
 REMEDIES: Mapping[str, str] = {
     "No space left on device|enough free space|MiB free": "make room there (`df -h`)",
