@@ -23,7 +23,7 @@ ASPECTS: Mapping[str, str] = {
     "Is on exactly its networks, by its role's name": "networks",
     "Its log is kept in three files of 10 MB at most": "log",
     "Starts again after a crash or a reboot, unless a person stopped it": "restart policy",
-    "Looks names up at the engine, and knows no other by hand": "names",
+    "Looks names up at the engine, and knows none by hand but those of another server": "names",
     "Is labelled with stack, prefix, role and the data class of its service": "labels",
     "Is labelled with stack, prefix, role and data class": "labels",
 }
@@ -33,10 +33,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
         "written files",
         "written files",
     ),
-    "The proxy publishes exactly its declared ports, and no other container of the stack publishes any": (
-        "proxy",
-        "ports",
-    ),
+    "Exactly the declared ports are published, and by nobody else of the stack": ("proxy", "ports"),
     "The host's file names the declared slot as the one in rotation": ("release", "slot in rotation"),
     "The live slot says it is ready, the idle one that it is out of rotation": (
         "release",
