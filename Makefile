@@ -40,7 +40,7 @@ bench: setup ## what people wait for, measured beside its target (asks first)
 
 soak: setup ## every kill and loss there is, at length (KILLS=10)
 	@$(GAD) images build
-	@GAD_TEST_LONG=1 GAD_TEST_KILLS=$(or $(KILLS),10) $(PYTEST) tests/app tests/engine/stack tests/engine/conformance
+	@GAD_TEST_LONG=1 GAD_TEST_KILLS=$(or $(KILLS),10) $(PYTEST) tests/app tests/engine/stack tests/engine/conformance tests/engine/lab
 
 judges: setup ## what Lynis, ssh-audit, sslyze and others say of server, proxy, images
 	@$(GAD) images build --group core && $(GAD) images build lab registry && $(GAD) judges --write

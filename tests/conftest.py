@@ -6,8 +6,13 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-# Test id → why it may be skipped. Empty: nothing may.
-ALLOWED: dict[str, str] = {}
+LONG = "takes minutes: `make soak` runs it"
+# Test id → why it may be skipped.
+ALLOWED: dict[str, str] = {
+    "tests/engine/lab/test_host_faults.py::test_a_package_that_somebody_left_half_installed": LONG,
+    "tests/engine/lab/test_host_faults.py::test_another_apt_is_waited_for": LONG,
+    "tests/engine/lab/test_two_servers.py::test_two_bare_servers_become_one_stack": LONG,
+}
 
 # All test files that begin so ask one server.
 HARDENED = "tests/engine/lab/test_host_"

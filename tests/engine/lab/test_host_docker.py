@@ -80,7 +80,8 @@ def container(server: Server) -> Iterator[str]:
     """A container that says nothing of its own, with a published port."""
     server.run(f"docker run -d --name plain -p 18080:6379 --entrypoint sleep {image('redis')} 600")
     yield "plain"
-    server.run("docker rm -f plain")
+    # Then the engine's own bridge is made anew: while a container runs, it keeps the options it had.
+    server.run("docker rm -f plain && systemctl restart docker")
 
 
 @control("daemon_json.default-ulimits", "daemon_json.no-new-privileges", "daemon_json.log-opts")
