@@ -265,6 +265,7 @@ def test_a_run_that_is_killed_between_the_change_and_its_proof(server: Server, c
     assert armed(container) == "inactive"
 
 
+@LONG  # whatever it leaves behind, every test after it would find
 def test_a_server_that_restarts_in_the_middle(server: Server, container: Container) -> None:
     server.run("echo by hand >>/etc/motd")
     with running(server) as process:
