@@ -8,16 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from ipaddress import IPv4Network
+from typing import Literal, get_args
 
 PROJECT = "grupo-gad"
 
 DataClass = Literal["none", "internal", "personal"]
-DATA_ROLES = frozenset({"postgres", "redis"})  # what a data server runs, if a stack has one
+DATA_PORTS: Mapping[str, int] = {"postgres": 5432, "redis": 6379}
+DATA_ROLES = frozenset(DATA_PORTS)  # what a data server runs, if a stack has one
 LABEL_STACK = "gad.stack"
 LABEL_ROLE = "gad.role"
 LABEL_DATA_CLASS = "gad.data-class"
 LABEL_PREFIX = "gad.prefix"  # tells apart stacks of one name in several checkouts
+
+# Networks, in the order of the /24s that they get of the stack's /22. `store` is PostgreSQL's and Redis's where
+# these are on a server of their own.
+NetworkRole = Literal["edge", "data", "egress", "store"]
+PARTS: tuple[NetworkRole, ...] = get_args(NetworkRole)
+
+
+def part_of(subnet: IPv4Network, role: NetworkRole) -> IPv4Network:
+    """The addresses of one network. Raises ValueError or IndexError for a subnet that has no such part."""
+    return list(subnet.subnets(new_prefix=24))[PARTS.index(role)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from infra.components.proxy import Proxy, ProxyArgs
 from infra.components.redis import Redis, RedisArgs
 from infra.last_release import last_release, parse_recorded
 from infra.migrator import SECRETS
-from infra.names import DATA_ROLES
+from infra.names import DATA_ROLES, part_of
 from infra.release import SLOTS, Plan, Recorded, Slot, SlotName, plan_release
 from infra.settings import Settings
 from infra.stack_facts import authority, facts, names_of
@@ -223,7 +223,7 @@ def desired_slot(settings: Settings) -> Slot:
         "GAD_JWT_AUDIENCE": f"gad-{settings.stack}",
         "GAD_JWT_ISSUER": url,
         "GAD_LOG_LEVEL": file.api.log_level,
-        "GAD_TRUSTED_PROXIES": str(next(settings.subnet.subnets(new_prefix=24))),
+        "GAD_TRUSTED_PROXIES": str(part_of(settings.subnet, "edge")),
         "GAD_TZ": file.api.timezone,
         **{f"GAD_RATE_{name.upper()}": str(limit) for name, limit in file.api.rate_limits.stated.items()},
         **{f"GAD_{name.upper()}_FILE": f"{SECRETS}/{name}" for name in API_SECRETS},

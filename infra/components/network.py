@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Literal, Protocol
+from typing import Protocol
 
 import pulumi_docker as docker
 from pulumi import ComponentResource, ResourceOptions
 
 from infra.components.host import Host
-from infra.names import Names
+from infra.names import Names, NetworkRole, part_of
 
-Role = Literal["edge", "data", "egress", "store"]
-
-INTERNAL: dict[Role, bool] = {
+INTERNAL: dict[NetworkRole, bool] = {
     "edge": True,  # proxy to API; the API has no way out
     "data": True,  # API, migrations to PostgreSQL and Redis
     "egress": False,  # what must reach or be reached from outside: the proxy, later the bot
 }
-STORE = 3  # the fourth /24: PostgreSQL and Redis, where they are on a server of their own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +44,11 @@ class Network(ComponentResource):
     edge: docker.Network
     data: docker.Network
     egress: docker.Network
-    subnets: dict[Role, IPv4Network]
+    subnets: dict[NetworkRole, IPv4Network]
 
     def __init__(self, name: str, args: NetworkArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("stack:host:Network", name, None, opts)
-        self.subnets = dict(zip(INTERNAL, args.subnet.subnets(new_prefix=24), strict=False))
+        self.subnets = {role: part_of(args.subnet, role) for role in INTERNAL}
         self.internal = INTERNAL | ({"data": False} if args.leads_out else {})
         made = {
             role: _bridge(f"{name}-{role}", role, self.subnets[role], args, self, internal=internal)
@@ -75,19 +72,25 @@ class StoreNetwork(ComponentResource):
     firewall lets nothing out of it."""
 
     store: docker.Network
-    subnets: dict[Role, IPv4Network]
+    subnets: dict[NetworkRole, IPv4Network]
 
     def __init__(self, name: str, args: StoreNetworkArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("stack:host:StoreNetwork", name, None, opts)
-        subnet = list(args.subnet.subnets(new_prefix=24))[STORE]
+        subnet = part_of(args.subnet, "store")
         self.subnets = {"store": subnet}
-        self.internal: dict[Role, bool] = {"store": False}
+        self.internal: dict[NetworkRole, bool] = {"store": False}
         self.store = _bridge(f"{name}-store", "store", subnet, args, self, internal=False)
         self.register_outputs({"store": self.store.name})
 
 
 def _bridge(
-    name: str, role: Role, subnet: IPv4Network, args: _Placed, parent: ComponentResource, *, internal: bool
+    name: str,
+    role: NetworkRole,
+    subnet: IPv4Network,
+    args: _Placed,
+    parent: ComponentResource,
+    *,
+    internal: bool,
 ) -> docker.Network:
     return docker.Network(
         name,

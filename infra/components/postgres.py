@@ -19,10 +19,10 @@ from infra.components.container import (
 from infra.components.files import HostFiles, HostFilesArgs
 from infra.components.host import Host
 from infra.components.volume import data_volume
-from infra.names import Names
+from infra.names import DATA_PORTS, Names
 
 UID = 10070
-PORT = 5432
+PORT = DATA_PORTS["postgres"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,10 +19,10 @@ from infra.components.container import (
 from infra.components.files import HostFiles, HostFilesArgs
 from infra.components.host import Host
 from infra.components.volume import data_volume
-from infra.names import Names
+from infra.names import DATA_PORTS, Names
 
 UID = 10071
-PORT = 6379
+PORT = DATA_PORTS["redis"]
 # As gad-redis-health of the image, which speaks clear text: an answer is all that a probe can get.
 TLS_HEALTH = (
     *("CMD", "sh", "-c"),

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from infra.errors import GadError
 from infra.host.controls import Os, Values
 
+# Shells that let nobody in; `sync` only writes to disk.
+CLOSED_SHELLS = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync")
 VARIABLE = "GAD_HOST_RUN"  # path of the JSON file of a HostRun, for the process that runs pyinfra
 
 Port = Annotated[int, Field(ge=1, le=65535)]

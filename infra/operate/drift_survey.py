@@ -13,15 +13,13 @@ from pathlib import PurePosixPath
 
 from infra.errors import GadError
 from infra.host.controls import Values
-from infra.host.plan import HostPlan
+from infra.host.plan import CLOSED_SHELLS, HostPlan
 from infra.operate.drift_report import Difference, one_line
 from infra.operate.host import LOGIN_S, fresh_login
 from infra.operate.server import refusal
 from infra.ssh import SshAccess
 
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
-# Shells that let nobody in, as the deploy counts them; `sync` only writes to disk.
-CLOSED = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync")
 # Whoever is in one of them is root, or one command away from it.
 PRIVILEGED = ("adm", "disk", "docker", "lxd", "root", "shadow", "sudo", "wheel")
 # Files that steps of the deploy write among those of packages.
@@ -85,7 +83,7 @@ def _accounts(rows: list[list[str]], deployer: str) -> Iterator[Difference]:
     for _, name, uid, shell in (row for row in rows if row[0] == "account" and len(row) == 4):
         if uid == "0" and name != "root":
             yield _difference(f"account {name}", "root alone has uid 0", "uid 0", f"userdel {name}")
-        elif shell not in CLOSED and name not in ("root", deployer):
+        elif shell not in CLOSED_SHELLS and name not in ("root", deployer):
             yield _difference(
                 f"account {name}",
                 f"root and {deployer} are the only accounts with a shell",

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from infra.errors import Exit, GadError
 from infra.host.controls import load
 from infra.host.plan import Confined, HostPlan, OpenPort
+from infra.names import DATA_PORTS, part_of
 from infra.operate import host, stack_file
 from infra.operate.host import HostResult
 from infra.operate.place import data_server_of, server_of
@@ -23,7 +24,6 @@ from infra.ssh import SshAccess
 # Keys of a stack file behind fields of a plan that are named otherwise.
 _KEYS = {"deploy_user": "user", "ssh_port": "port", "base_dir": "base_dir"}
 Role = Literal["app", "data"]
-DATA_PORTS = (5432, 6379)  # of PostgreSQL and Redis, as infra/components publish them
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def is_ready(root: Path, stack: str) -> bool:
 def _data_ports(data: DataServer) -> tuple[OpenPort, ...]:
     """Those of PostgreSQL and Redis, for the other server and nobody else."""
     only = (IPv4Network(data.app_address),)
-    return tuple(OpenPort(port=port, protocol="tcp", come_from=only) for port in DATA_PORTS)
+    return tuple(OpenPort(port=port, protocol="tcp", come_from=only) for port in DATA_PORTS.values())
 
 
 def _confined(root: Path, stack: str, role: Role, data: DataServer | None) -> tuple[Confined, ...]:
@@ -126,8 +126,8 @@ def _confined(root: Path, stack: str, role: Role, data: DataServer | None) -> tu
     network = stack_file.read(root, stack).get("network")
     stated = network.get("subnet") if isinstance(network, dict) else None
     try:
-        parts = list(IPv4Network(str(stated)).subnets(new_prefix=24))
-        api, store = parts[1], parts[3]  # as infra/components/network.py divides it
+        subnet = IPv4Network(str(stated))
+        api, store = part_of(subnet, "data"), part_of(subnet, "store")
     except (ValueError, IndexError):
         raise GadError(
             "network.subnet is no /22, which a stack on two servers needs",
@@ -136,7 +136,7 @@ def _confined(root: Path, stack: str, role: Role, data: DataServer | None) -> tu
         ) from None
     if role == "data":
         return (Confined(subnet=store),)
-    return (Confined(subnet=api, address=data.private_address, ports=DATA_PORTS),)
+    return (Confined(subnet=api, address=data.private_address, ports=tuple(DATA_PORTS.values())),)
 
 
 def _open_ports(proxy: object) -> tuple[OpenPort, ...]:

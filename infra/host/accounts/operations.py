@@ -11,11 +11,10 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
+from infra.host.plan import CLOSED_SHELLS
 from infra.host.proven import HoldsFact
 
 FIRST_PERSON = 1000  # UID_MIN of Debian
-# Shells that let nobody in; `sync` only writes to disk.
-CLOSED = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync")
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def system_accounts() -> list[Account]:
 def close_system_accounts(shell: str) -> Generator[StringCommand, None, None]:
     """No shell and no password for the accounts of daemons."""
     for each in system_accounts():
-        if each.shell not in CLOSED:
+        if each.shell not in CLOSED_SHELLS:
             yield StringCommand(f"usermod --shell {shlex.quote(shell)} {shlex.quote(each.name)}")
         if not each.is_locked:
             yield StringCommand(f"usermod --lock {shlex.quote(each.name)}")

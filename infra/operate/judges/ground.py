@@ -15,7 +15,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict
 
 from infra.errors import GadError
 from infra.host.controls import load
@@ -26,11 +25,15 @@ from infra.operate.certificate import authority_file
 from infra.operate.judges.running import Door, Server
 from infra.operate.outputs import StackOutputs, read_outputs
 from infra.operate.place import server_of
-from infra.operate.pulumi import Deployment, Pulumi
+from infra.operate.pulumi import Pulumi
 
 NAME = "judges"  # of the lab and of the stack
 SYSTEM = "debian-13"  # the lab's
-OPEN = ((80, "tcp"), (443, "tcp"), (443, "udp"))
+OPEN = (
+    OpenPort(port=80, protocol="tcp"),
+    OpenPort(port=443, protocol="tcp"),
+    OpenPort(port=443, protocol="udp"),
+)
 Say = Callable[[str], None]
 
 
@@ -40,12 +43,6 @@ class Host:
 
     server: Server
     system: str
-
-
-class _Export(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    deployment: Deployment = Deployment()
 
 
 @contextmanager
@@ -62,9 +59,7 @@ def bare_lab(root: Path, say: Say) -> Iterator[tuple[Host, Callable[[], Host]]]:
             deploy_user=access.user,
             deploy_keys=(public,),
             ssh_port=22,
-            open_ports=tuple(
-                OpenPort.model_validate({"port": port, "protocol": protocol}) for port, protocol in OPEN
-            ),
+            open_ports=OPEN,
             values=load(root, today=datetime.now(UTC).date()).values_for("debian-13"),
         )
 
@@ -80,21 +75,17 @@ def bare_lab(root: Path, say: Say) -> Iterator[tuple[Host, Callable[[], Host]]]:
 
 def server_below(root: Path, stack: str) -> Host | None:
     """The server of a stack that is on one. Raises GadError."""
-    access = server_of(root, stack).access
-    if access is None:
+    server = server_of(root, stack)
+    if server.access is None:
         return None
-    hardening = server_of(root, stack).hardening
-    if hardening is None:
-        return Host(Server(access), SYSTEM)
-    return Host(Server(server_plan.plan_of(root, stack).access), hardening.os)
+    if server.hardening is None:
+        return Host(Server(server.access), SYSTEM)
+    return Host(Server(server_plan.plan_of(root, stack).access), server.hardening.os)
 
 
 def door_of(root: Path, stack: str) -> Door:
     """Where a running stack answers. Raises GadError if it is not up."""
-    pulumi = Pulumi(root, stack)
-    state = pulumi.read("stack", "export")
-    outputs = read_outputs(stack, _Export.model_validate_json(state).deployment.outputs)
-    return _door(root, outputs)
+    return _door(root, read_outputs(stack, Pulumi(root, stack).deployment().outputs))
 
 
 def _door(root: Path, outputs: StackOutputs) -> Door:
