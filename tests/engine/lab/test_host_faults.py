@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import pickle
 import shlex
 import subprocess
@@ -23,6 +22,7 @@ from infra.host import packages
 from infra.operate import host_failure, lab_engine
 from infra.operate.lab import LABEL_LAB
 from tests.engine.lab.hardened import DEPLOYER, ROOT, Server, eventually
+from tests.engine.lab.staging import LONG
 
 pytestmark = pytest.mark.engine
 KEYS = "Deploy user | Write its keys and its sudo rule, and prove a login"
@@ -31,9 +31,6 @@ MOTD = "Banners | Write /etc/motd"
 HOLD = (
     "import fcntl, time; held = open('/var/lib/dpkg/lock-frontend', 'w'); "
     "fcntl.lockf(held, fcntl.LOCK_EX); time.sleep(60)"
-)
-LONG = pytest.mark.skipif(
-    not os.environ.get("GAD_TEST_LONG"), reason="minutes for each case: `GAD_TEST_LONG=1`"
 )
 # Away with its archive, so that it must be fetched again.
 PURGE = "DEBIAN_FRONTEND=noninteractive apt-get -qq -y purge acct && apt-get clean"

@@ -7,18 +7,15 @@ from collections.abc import Iterator
 
 import docker
 import pytest
-import yaml
 
 from infra.operate import lab_engine
-from infra.operate.images.build import build_images
-from infra.operate.images.progress import reporting
 from infra.operate.lab import Lab
 from tests.engine.lab.server import ROOT, lab_server
+from tests.engine.lab.staging import STACK, of_lab, staging_checkout
 from tests.engine.stack.checkout import Checkout
 
 pytestmark = pytest.mark.engine
 
-STACK = "staging"
 RECOVERY_S = 60  # measured: 10 s; a busy machine gets time
 
 
@@ -32,16 +29,8 @@ def machine() -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def checkout(machine: Lab, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A copy of this checkout whose staging is the lab; no more is changed than what the lab says."""
-    with reporting() as reporter:
-        build_images(ROOT, reporter, group="core")
-    made = Checkout.copy(tmp_path_factory.mktemp("lab") / "gad").of_stack(STACK)
-    file = made.root / f"Pulumi.{STACK}.yaml"
-    document = yaml.safe_load(file.read_text())
-    document["config"] |= yaml.safe_load((machine.name.folder / "stack.yaml").read_text())
-    file.write_text(yaml.safe_dump(document))
-    made.gad("images", "lock", "--stack", STACK, "--registry", "127.0.0.1:5000/gad").succeeded()
-    made.gad("secrets", "init", STACK).succeeded()
-    return made  # the stack goes with the lab
+    folder = tmp_path_factory.mktemp("lab") / "gad"
+    return staging_checkout(folder, lambda config: config.update(of_lab(machine.name.folder)))
 
 
 def test_staging_on_a_lab_is_as_declared_and_outlives_a_power_failure(

@@ -4,27 +4,21 @@ nobody else. Takes minutes, so it runs with GAD_TEST_LONG=1; tests/unit/infra/te
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import docker
 import pytest
-import yaml
 
-from infra.operate.images.build import build_images
-from infra.operate.images.progress import reporting
 from infra.operate.lab import Lab
-from tests.engine.lab.server import ROOT, image, lab_server, name_of
+from tests.engine.lab.server import image, lab_server, name_of
+from tests.engine.lab.staging import LONG, STACK, of_lab, staging_checkout
 from tests.engine.stack.checkout import Checkout
 
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.skipif("GAD_TEST_LONG" not in os.environ, reason="minutes; set GAD_TEST_LONG=1"),
-]
+pytestmark = [pytest.mark.engine, LONG]
 
-STACK = "staging"
 PORTS = (5432, 6379)
 
 
@@ -62,21 +56,15 @@ def pair(client: docker.DockerClient) -> Iterator[Pair]:
 @pytest.fixture(scope="module")
 def checkout(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A copy of this checkout whose staging is both labs."""
-    with reporting() as reporter:
-        build_images(ROOT, reporter, group="core")
-    made = Checkout.copy(tmp_path_factory.mktemp("two") / "gad").of_stack(STACK)
-    file = made.root / f"Pulumi.{STACK}.yaml"
-    document = yaml.safe_load(file.read_text())
-    config = document["config"]
-    config |= yaml.safe_load((pair.app.name.folder / "stack.yaml").read_text())
-    second = yaml.safe_load((pair.data.name.folder / "stack.yaml").read_text())["grupo-gad:server"]
-    addresses = {"private_address": pair.data_address, "app_address": pair.app_address}
-    config["grupo-gad:data_server"] = {**second, **addresses}
-    config["grupo-gad:redis"]["tls"] = True
-    file.write_text(yaml.safe_dump(document))
-    made.gad("images", "lock", "--stack", STACK, "--registry", "127.0.0.1:5000/gad").succeeded()
-    made.gad("secrets", "init", STACK).succeeded()
-    return made
+
+    def both(config: dict[str, Any]) -> None:
+        config |= of_lab(pair.app.name.folder)
+        second = of_lab(pair.data.name.folder)["grupo-gad:server"]
+        addresses = {"private_address": pair.data_address, "app_address": pair.app_address}
+        config["grupo-gad:data_server"] = {**second, **addresses}
+        config["grupo-gad:redis"]["tls"] = True
+
+    return staging_checkout(tmp_path_factory.mktemp("two") / "gad", both)
 
 
 def reached(address: str, port: int) -> bool:
