@@ -21,8 +21,8 @@ LABEL_ROLE = "gad.role"
 LABEL_DATA_CLASS = "gad.data-class"
 LABEL_PREFIX = "gad.prefix"  # tells apart stacks of one name in several checkouts
 
-# Networks, in the order of the /24s they get of the stack's /22; `store` is for PostgreSQL and Redis on a server
-# of their own.
+# Networks, in the order of the /24s they get of the stack's /22.
+# `store`: PostgreSQL and Redis, where they are on a server of their own.
 NetworkRole = Literal["edge", "data", "egress", "store"]
 PARTS: tuple[NetworkRole, ...] = get_args(NetworkRole)
 
