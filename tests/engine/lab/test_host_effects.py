@@ -19,9 +19,12 @@ control = pytest.mark.control
 NETWORK, LIMIT = "gad-effects", 20
 # As a stack's containers are: `policies/` demands it of each.
 CONFINED = "--read-only --cap-drop ALL --user 1000:1000 --security-opt no-new-privileges"
-RUN = (
-    f"docker run -d --name {{name}} {{options}} {image('redis')} --dir /dev/shm --save '' --protected-mode no"
-)
+
+
+def run(name: str, options: str) -> str:
+    """A command on the server: a container with a Redis that listens to others."""
+    server = "--dir /dev/shm --save '' --protected-mode no"
+    return f"docker run -d --name {name} {options} {image('redis')} {server}"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,7 @@ def containers(server: Server) -> Iterator[None]:
     """Two on a network of their own and two on Docker's, with a Redis in each."""
     own = f"{CONFINED} --network {NETWORK} --pids-limit {LIMIT} --restart on-failure"
     made = [
-        RUN.format(name=name, options=f"{options} --entrypoint redis-server")
+        run(name, f"{options} --entrypoint redis-server")
         for name, options in (("near", own), ("far", own), ("alone", ""), ("other", ""))
     ]
     server.run(f"docker network create {NETWORK} >/dev/null && {' && '.join(made)}")
