@@ -14,7 +14,8 @@ def collected(checkout: Path, seed: int) -> list[str]:
         [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"],
         check=False,
         cwd=checkout,
-        env={**os.environ, "PYTHONHASHSEED": str(seed)},
+        # Without PYTEST_ADDOPTS: one more -v would print the names in another form.
+        env={**os.environ, "PYTHONHASHSEED": str(seed), "PYTEST_ADDOPTS": ""},
         stdout=subprocess.PIPE,
         text=True,
         timeout=600,
