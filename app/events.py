@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Read, Row, run
+from app.db import Read, Row, at_end
 
 CHANNEL = "gad_outbox"  # of PostgreSQL's NOTIFY: a committed event is published at once
 
@@ -39,17 +39,15 @@ class OutboxEvent(Row):
     published_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
-# All of them in one statement, in their order, and the notice that the commit will give.
+# All of them in one statement, in their order, and the notice that the commit will give once.
 _INSERT = Read(
     text(f"""
-        WITH written AS (
-            INSERT INTO event_outbox (uuid, topics, envelope)
-            SELECT e.uuid, e.topics, e.envelope
-            FROM ROWS FROM (jsonb_to_recordset(CAST(:events AS jsonb))
-                AS (uuid uuid, topics text[], envelope jsonb)) WITH ORDINALITY AS e
-            ORDER BY e.ordinality
-        )
-        SELECT pg_notify('{CHANNEL}', '')
+        INSERT INTO event_outbox (uuid, topics, envelope)
+        SELECT e.uuid, e.topics, e.envelope
+        FROM ROWS FROM (jsonb_to_recordset(CAST(:events AS jsonb))
+            AS (uuid uuid, topics text[], envelope jsonb)) WITH ORDINALITY AS e
+        ORDER BY e.ordinality
+        RETURNING pg_notify('{CHANNEL}', '')
     """)  # noqa: S608 - our own constant
 )
 
@@ -63,7 +61,7 @@ class Event:
     data: Mapping[str, object]
 
 
-async def emit(session: AsyncSession, *events: Event) -> None:
+def emit(session: AsyncSession, *events: Event) -> None:
     """Commit them together with the caller's change; whoever publishes is woken by the commit."""
     if not events:
         return
@@ -76,4 +74,4 @@ async def emit(session: AsyncSession, *events: Event) -> None:
         }
         for event in events
     ]
-    await run(session, _INSERT, events=orjson.dumps(rows, default=str, option=orjson.OPT_UTC_Z).decode())
+    at_end(session, _INSERT, events=orjson.dumps(rows, default=str, option=orjson.OPT_UTC_Z).decode())

@@ -20,13 +20,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.db import Read, Row, run
+from app.db import Read, Row, at_end, run
 from app.errors import Code, Problem
 from app.guard import Authorized
 from app.user.vault import Vault
 
 KEPT = timedelta(hours=24)  # product contract, section 2
 _HEADERS = ("location", "etag")
+_KEY = "idempotency_keys_pkey"
 
 
 def kept_headers(response: Response) -> dict[str, str]:
@@ -48,14 +49,15 @@ class IdempotencyKey(Row):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
-_FIND = Read(
+_BEGIN = Read(
     text("""
-        SELECT k.body_sha256, CAST(k.response AS text) AS response
-        FROM idempotency_keys k JOIN users u ON u.id = k.user_id
-        WHERE u.uuid = CAST(:user AS uuid) AND k.route = CAST(:route AS text) AND k.key = CAST(:key AS text)
+        SELECT pg_try_advisory_xact_lock(hashtextextended(CAST(:lock AS text), 0)) AS is_free,
+            k.body_sha256, CAST(k.response AS text) AS response
+        FROM users u LEFT JOIN idempotency_keys k
+            ON k.user_id = u.id AND k.route = CAST(:route AS text) AND k.key = CAST(:key AS text)
+        WHERE u.uuid = CAST(:user AS uuid)
     """)
 )
-_LOCK = Read(text("SELECT pg_try_advisory_xact_lock(hashtextextended(CAST(:lock AS text), 0)) AS is_free"))
 _INSERT = Read(
     text("""
         INSERT INTO idempotency_keys (user_id, route, key, body_sha256, response)
@@ -84,11 +86,12 @@ class Once:
         if self.key is None:
             return None
         lock = f"{self.user}/{self.route}/{self.key}"
-        # Two statements: the second sees what was committed before the lock was free.
-        if not (await run(session, _LOCK, lock=lock))[0]["is_free"]:
+        found = await run(session, _BEGIN, lock=lock, user=self.user, route=self.route, key=self.key)
+        if not found:  # deleted since the token was looked at
+            raise Problem(Code.SESSION_ENDED)
+        if not found[0]["is_free"]:
             raise Problem(Code.IDEMPOTENCY_IN_FLIGHT)
-        found = await run(session, _FIND, user=self.user, route=self.route, key=self.key)
-        if not found:
+        if found[0]["response"] is None:
             return None
         if found[0]["body_sha256"] != self.body_sha256:
             raise Problem(Code.IDEMPOTENCY_MISMATCH)
@@ -97,16 +100,18 @@ class Once:
             stored["body"], stored["status"], headers=stored["headers"], media_type="application/json"
         )
 
-    async def store(self, session: AsyncSession, response: Response) -> None:
+    def store(self, session: AsyncSession, response: Response) -> None:
         """Keep what is about to be answered, in the same unit of work."""
         if self.key is None:
             return
         headers = kept_headers(response)
         body = bytes(response.body).decode()
         kept = {"status": response.status_code, "headers": headers, "body": body}
-        await run(
+        at_end(
             session,
             _INSERT,
+            # The first request ended between the look at the rows and the lock.
+            refusals={_KEY: Problem(Code.IDEMPOTENCY_IN_FLIGHT)},
             user=self.user,
             route=self.route,
             key=self.key,

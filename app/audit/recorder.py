@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.chain import digest
 from app.audit.models import Channel, Severity
-from app.db import Database, Read, run
+from app.db import Database, Read, at_end
 from app.logs import request_id
 
 # Days a payload is kept: product contract, section 9.
@@ -56,7 +56,7 @@ class Audit:
     payload: Mapping[str, object] | None = None
 
 
-async def record(session: AsyncSession, *events: Audit) -> None:
+def record(session: AsyncSession, *events: Audit) -> None:
     """Write them with whatever else `session` commits. Raises what the database raises."""
     if not events:
         return
@@ -78,10 +78,10 @@ async def record(session: AsyncSession, *events: Audit) -> None:
         }
         for event in events
     ]
-    await run(session, _INSERT, events=orjson.dumps(rows, default=str).decode())
+    at_end(session, _INSERT, events=orjson.dumps(rows, default=str).decode())
 
 
 async def note(database: Database, *events: Audit) -> None:
     """Write them in a unit of work of their own: refusals, reads. Raises Unavailable."""
     async with database.transaction() as session:
-        await record(session, *events)
+        record(session, *events)

@@ -61,10 +61,10 @@ async def count(
     user = counted.uuid if isinstance(counted, User) else None
     until = counted.locked_until
     if until is not None and lockout.is_locked(until, now):
-        await record(session, failed(kind, user, {**payload, "reason": "locked"}))
+        record(session, failed(kind, user, {**payload, "reason": "locked"}))
         return locked(until)
     _set(counted, *lockout.after_failure(counted.failed_attempts, until, now))
-    await record(session, failed(kind, user, payload))
+    record(session, failed(kind, user, payload))
     if counted.locked_until is not None:
         closed = Audit(
             type="auth.locked",
@@ -74,7 +74,7 @@ async def count(
             success=False,
             payload=payload,
         )
-        await record(session, closed)
+        record(session, closed)
     metrics.auth_failures.labels("credentials").inc()
     return Problem(Code.CREDENTIALS_REFUSED if kind == "auth.login" else Code.PASSWORD_REFUSED)
 

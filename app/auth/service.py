@@ -83,7 +83,7 @@ class Gate:
                 event = Audit(
                     type="auth.login", resource=f"user/{user.uuid}", actor=user.uuid, payload=payload
                 )
-                await record(session, event)
+                record(session, event)
                 return opened
             refusal = await attempts.count(session, counted, "auth.login", payload, now)
         raise refusal
@@ -106,7 +106,7 @@ class Gate:
                     refusal = Problem(Code.REFRESH_RACED, headers={"Retry-After": str(RACED_S)})
                 elif link.session.revoked_at is None:
                     await repository.revoke(session, link.session.uuid, now)
-                    await record(session, self._reused(link, device))
+                    record(session, self._reused(link, device))
                     ended = (Revoked(session=link.session.uuid),)
             elif link is not None and _may_continue(link, now):
                 link.token.used_at = now
@@ -116,7 +116,7 @@ class Gate:
                     actor=link.user.uuid,
                     payload=device.digests(self.vault),
                 )
-                await record(session, event)
+                record(session, event)
                 return self._next(session, link.user, link.session, now)
         await self.revocations.announce(*ended)
         metrics.auth_failures.labels("refresh").inc()
@@ -136,7 +136,7 @@ class Gate:
                 resource=f"user/{principal.user}" if everywhere else f"session/{principal.session}",
                 actor=principal.user,
             )
-            await record(session, event)
+            record(session, event)
         await self.revocations.announce(
             Revoked(user=principal.user) if everywhere else Revoked(session=principal.session)
         )
@@ -208,7 +208,7 @@ class Gate:
                     severity=Severity.MEDIUM,
                     payload=payload,
                 )
-                await record(session, event)
+                record(session, event)
                 return
             refusal = await attempts.count(session, user, kind, payload, now)
         raise refusal

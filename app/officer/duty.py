@@ -53,7 +53,7 @@ async def place(session: AsyncSession, uuid: UUID, body: PositionIn, caller: Cal
     if not await is_granted(session, row["user_key"], Purpose.LOCATION_SHARING):
         raise Problem(Code.NO_CONSENT)
     if await officers.place(row["id"], lat=body.lat, lon=body.lon, at=body.at):
-        await emit(
+        emit(
             session,
             Event(
                 type="officer.location",

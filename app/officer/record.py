@@ -44,10 +44,10 @@ _EVENTS = {
 }
 
 
-async def write(session: AsyncSession, change: OfficerChange) -> None:
+def write(session: AsyncSession, change: OfficerChange) -> None:
     """Write both. Does not commit. Raises what the database raises."""
     data = dict(change.data or {})
-    await record(
+    record(
         session,
         Audit(
             type=f"officer.{change.verb}",
@@ -57,7 +57,7 @@ async def write(session: AsyncSession, change: OfficerChange) -> None:
             payload={"fields": sorted(change.fields), **data},
         ),
     )
-    await emit(
+    emit(
         session,
         Event(
             type=_EVENTS.get(change.verb, "officer.updated"),

@@ -93,7 +93,7 @@ async def create(
         )
         location = f"{PREFIX}/{answer['uuid']}"
         response = json_response(answer, 201, ETag=etag(answer["version"]), Location=location)
-        await once.store(session, response)
+        once.store(session, response)
     return response
 
 

@@ -88,7 +88,7 @@ async def create_officer(
         await officers.add(officer)
     except IntegrityError as error:
         raise _conflict(error) from None
-    await record.write(
+    record.write(
         officers.session,
         OfficerChange(verb="create", officer=officer.uuid, user=user.uuid, actor=actor, version=1),
     )
@@ -183,7 +183,7 @@ async def apply_changes(
         changed = await officers.change(row["id"], changes)
     except IntegrityError as error:
         raise _conflict(error) from None
-    await record.write(
+    record.write(
         officers.session,
         OfficerChange(
             verb=verb,
@@ -213,7 +213,7 @@ async def delete_officer(
     changed = await officers.change(
         row["id"], {"deleted_at": func.now(), "last_position": None, "position_at": None}
     )
-    await record.write(
+    record.write(
         officers.session,
         OfficerChange(
             verb="delete",

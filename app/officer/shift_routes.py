@@ -40,7 +40,7 @@ async def create(
         answer = await shifts.add_shift(session, officer_id, body, caller)
         location = f"{PREFIX.format(officer_id=officer_id)}/{answer['uuid']}"
         response = json_response(answer, 201, ETag=etag(answer["version"]), Location=location)
-        await once.store(session, response)
+        once.store(session, response)
     return response
 
 

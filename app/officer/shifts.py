@@ -96,7 +96,7 @@ async def remove_shift(
 
 
 async def _write(session: AsyncSession, officer: Row, verb: str, shift: UUID, caller: Caller) -> None:
-    await record.write(
+    record.write(
         session,
         OfficerChange(
             verb=verb,

@@ -54,7 +54,7 @@ async def withdraw(session: AsyncSession, user: UUID, purpose: Purpose) -> None:
         officer = await OfficerRepository(session).forget_place(user_key)
         if officer is not None:
             data = {"officer": officer, "at": None}
-            await emit(session, Event(type="officer.location", topics=topics(officer, user), data=data))
+            emit(session, Event(type="officer.location", topics=topics(officer, user), data=data))
     await _add(session, user, purpose, standing.notice_version, granted=False)
 
 
@@ -96,7 +96,7 @@ async def _add(
         )
         .returning(Consent.granted, Consent.notice_version, Consent.at)
     )
-    await record(
+    record(
         session,
         Audit(
             type="consent.grant" if granted else "consent.withdraw",

@@ -34,7 +34,7 @@ async def grant(body: ConsentCreate, caller: Authorized, database: Db, once: Ide
             return done
         answer = await consents.grant(session, caller.principal.user, body)
         response = json_response(answer, 201, Location=f"{PREFIX}/consents/{body.purpose}")
-        await once.store(session, response)
+        once.store(session, response)
     return response
 
 

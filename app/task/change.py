@@ -53,7 +53,7 @@ async def change_task(
         return await written(tasks, task, caller, ())
     with conflicts():
         await _apply(tasks, locked, columns)
-    await write(
+    write(
         tasks.session,
         Change(
             task=task,

@@ -97,5 +97,5 @@ async def _written(
         people=people,
         changes={"officer": officer.uuid},
     )
-    await write(tasks.session, change, *more)
+    write(tasks.session, change, *more)
     return await written(tasks, locked.task, caller, people)

@@ -73,7 +73,7 @@ async def raise_emergency(
                 call = _call(body, now)
                 if sent := await pick(session, call):
                     raised = await _create(session, body, caller, sent, code=code, call=call)
-                    await once.store(session, raised.response)
+                    once.store(session, raised.response)
                     return raised
                 if not await is_anybody_near(session, call):
                     failure = Code.NO_OFFICER_AVAILABLE
@@ -131,7 +131,7 @@ async def _create(
         created_by=author.id,
         location=point(LocationIn(lat=body.lat, lon=body.lon)),
     )
-    await tasks.add(task)
+    await tasks.add(task, actor)
     officers = [_member(row) for row in sent]
     with conflicts():
         await tasks.assign(task, officers, period=(call.starts, call.ends), engaged=True)
@@ -160,7 +160,7 @@ async def _create(
         availability_event(each.uuid, each.user, Availability.ON_TASK, version=each.version + 1)
         for each in officers
     )
-    await write(session, change, *busy, notice)
+    write(session, change, *busy, notice)
     answer = (await written(tasks, task, caller, people)).answer
     response = json_response(
         {"task": answer, "officers": [_sent(row) for row in sent]},
@@ -196,7 +196,7 @@ def _sent(row: RowMapping) -> dict[str, object]:
 async def _alert(session: AsyncSession, body: EmergencyCreate, caller: Caller, why: Code) -> None:
     """Tell supervisors that nobody was sent, and where help is needed; does not commit."""
     actor = caller.principal.user
-    await record(
+    record(
         session,
         Audit(
             type=Kind.EMERGENCY.audit,
@@ -207,7 +207,7 @@ async def _alert(session: AsyncSession, body: EmergencyCreate, caller: Caller, w
             payload={"code": why.value},
         ),
     )
-    await emit(
+    emit(
         session,
         Event(
             type="alert",

@@ -54,7 +54,7 @@ async def act(
         from_status=status,
         reason=reason,
     )
-    await write(tasks.session, change, *await _set_availability(tasks, crew, status, move))
+    write(tasks.session, change, *await _set_availability(tasks, crew, status, move))
     return await written(tasks, task, caller, locked.people)
 
 

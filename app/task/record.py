@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.models import Severity
 from app.audit.recorder import Audit, record
-from app.db import Read, run
+from app.db import Read, at_end
 from app.events import Event, emit
 from app.officer.models import Availability
 from app.task.codes import is_emergency
@@ -108,10 +108,10 @@ class Change:
     changes: Mapping[str, object] = field(default_factory=dict)
 
 
-async def write(session: AsyncSession, change: Change, *more: Event) -> None:
+def write(session: AsyncSession, change: Change, *more: Event) -> None:
     """Write the three, and `more` events behind. Does not commit. Raises what the database raises."""
     task = change.task
-    await run(
+    at_end(
         session,
         _INSERT,
         task=task.id,
@@ -123,7 +123,7 @@ async def write(session: AsyncSession, change: Change, *more: Event) -> None:
         reason=change.reason,
         changes=orjson.dumps(change.changes, default=str, option=orjson.OPT_UTC_Z).decode(),
     )
-    await record(
+    record(
         session,
         Audit(
             type=change.kind.audit,
@@ -133,7 +133,7 @@ async def write(session: AsyncSession, change: Change, *more: Event) -> None:
             payload={"status": task.status, "fields": sorted(change.changes)},
         ),
     )
-    await emit(session, task_event(change), *_closed_emergency(change), *more)
+    emit(session, task_event(change), *_closed_emergency(change), *more)
 
 
 def _closed_emergency(change: Change) -> Iterator[Event]:

@@ -56,17 +56,22 @@ _USERS = Read(
         WHERE uuid = ANY (CAST(:uuids AS uuid[])) AND deleted_at IS NULL
     """)
 )
+# And shown as it will be read, as long as nobody is assigned.
 _INSERT = Read(
-    text("""
-        INSERT INTO tasks (uuid, code, title, description, notes, type, status, priority, planned_start,
-            planned_end, actual_start, delegate_id, created_by, location)
-        VALUES (CAST(:uuid AS uuid), CAST(:code AS text), CAST(:title AS text), CAST(:description AS text),
-            CAST(:notes AS text), CAST(:type AS text), CAST(:status AS text), CAST(:priority AS smallint),
-            CAST(:planned_start AS timestamptz), CAST(:planned_end AS timestamptz),
-            CAST(:actual_start AS timestamptz), CAST(:delegate_id AS bigint), CAST(:created_by AS bigint),
-            ST_GeogFromText(CAST(:location AS text)))
-        RETURNING id, version
-    """)
+    text(f"""
+        WITH t AS (
+            INSERT INTO tasks (uuid, code, title, description, notes, type, status, priority, planned_start,
+                planned_end, actual_start, delegate_id, created_by, location)
+            VALUES (CAST(:uuid AS uuid), CAST(:code AS text), CAST(:title AS text),
+                CAST(:description AS text), CAST(:notes AS text), CAST(:type AS text),
+                CAST(:status AS text), CAST(:priority AS smallint), CAST(:planned_start AS timestamptz),
+                CAST(:planned_end AS timestamptz), CAST(:actual_start AS timestamptz),
+                CAST(:delegate_id AS bigint), CAST(:created_by AS bigint),
+                ST_GeogFromText(CAST(:location AS text)))
+            RETURNING *
+        )
+        SELECT t.id, {COLUMNS} FROM t {JOINS}
+    """)  # noqa: S608 - our own constants
 )
 _INSERTED = (
     *("uuid", "code", "title", "description", "notes", "type", "status", "priority"),
@@ -135,19 +140,22 @@ class TaskRepository:
         found = (await self.session.execute(statement)).one_or_none()
         return (found[0], found[1]) if found is not None else None
 
-    async def add(self, task: Task) -> None:
-        """Insert a new task, and note its id and version. Raises IntegrityError on a taken code.
+    async def add(self, task: Task, caller: UUID) -> asyncpg.Record:
+        """Insert a new task, note its id and version, and show it as `find` does, with nobody assigned.
 
-        The session does not know it afterwards: what is created is changed in another unit of work.
+        Raises IntegrityError on a taken code. The session does not know the task afterwards: what is created
+        is changed in another unit of work.
         """
         location = task.location.as_ewkt().desc if task.location is not None else None
         rows = await run(
             self.session,
             _INSERT,
             location=location,
+            caller=caller,
             **{name: getattr(task, name) for name in _INSERTED},
         )
-        task.id, task.version = rows[0]
+        task.id, task.version = rows[0]["id"], rows[0]["version"]
+        return rows[0]
 
     async def flush(self) -> None:
         """Write what was changed on a task."""

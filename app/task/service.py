@@ -106,14 +106,14 @@ async def create_task(
         location=point(body.location),
     )
     with conflicts():
-        await tasks.add(task)
+        row = await tasks.add(task, actor)
         period = planned_period(start, body.planned_end, body.priority)
         await tasks.assign(task, officers, period=period, engaged=False)
     people = frozenset({delegate.uuid, *(each.user for each in officers)})
     changes = {"officers": [each.uuid for each in officers]} if officers else {}
     change = Change(task=task, kind=Kind.CREATED, actor=actor, at=at, people=people, changes=changes)
-    await write(tasks.session, change)
-    return await written(tasks, task, caller, people)
+    write(tasks.session, change)
+    return await written(tasks, task, caller, people) if officers else Written(as_answer(row), people)
 
 
 def delegate_of(known: Mapping[UUID, Person], uuid: UUID) -> Person:
@@ -143,7 +143,7 @@ async def delete_task(
     task.version += 1
     await tasks.flush()
     await tasks.release(task, at=at)
-    await write(
+    write(
         tasks.session,
         Change(
             task=task,

@@ -49,7 +49,7 @@ class Writer:
             written = await work(TaskRepository(session))
             headers = {"Location": location.format(**written.answer)} if location is not None else {}
             response = answer(written, status, **headers)
-            await once.store(session, response)
+            once.store(session, response)
         await task_changed(self.content, users=written.people)
         return response
 

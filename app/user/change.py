@@ -76,7 +76,7 @@ async def change_user(
         raise conflict(error) from None
     if ends:
         await auth.revoke_all(users.session, user.id, datetime.now(UTC))
-    await record(users.session, _event(vault, user, fields, before, actor))
+    record(users.session, _event(vault, user, fields, before, actor))
     await users.session.refresh(user, ["updated_at"])
     return Changed(readable_user(vault, user, wrapped_dek), (Revoked(user=uuid),) if ends else ())
 
@@ -102,7 +102,7 @@ async def delete_user(users: UserRepository, uuid: UUID, *, seen: int | None, ac
     if officer is not None:
         gone = {"deleted_at": now, "last_position": None, "position_at": None}
         changed = await officers.change(officer["id"], gone)
-        await record_officer(
+        record_officer(
             users.session,
             OfficerChange(
                 verb="delete", officer=officer["uuid"], user=uuid, actor=actor, version=changed["version"]
@@ -111,7 +111,7 @@ async def delete_user(users: UserRepository, uuid: UUID, *, seen: int | None, ac
     user.deleted_at = now
     user.version += 1
     await auth.revoke_all(users.session, user.id, now)
-    await record(
+    record(
         users.session,
         Audit(type="user.delete", resource=f"user/{uuid}", actor=actor, severity=Severity.HIGH),
     )

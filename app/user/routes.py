@@ -66,7 +66,7 @@ async def create(
         answer = service.readable_user(vault, user, await users.wrapped_dek(user.uuid))
         response = _versioned(answer, 201, Location=f"{PREFIX}/{user.uuid}")
         if once.key is not None:
-            await once.store(session, await replay.seal(users, vault, user.uuid, response))
+            once.store(session, await replay.seal(users, vault, user.uuid, response))
     return response
 
 

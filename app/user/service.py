@@ -93,7 +93,7 @@ async def create_user(
     except IntegrityError as error:
         raise conflict(error) from None
     is_powerful = new.level is Level.ADMINISTRATOR
-    await record(
+    record(
         users.session,
         Audit(
             type="user.create",

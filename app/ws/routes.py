@@ -29,7 +29,7 @@ async def notify(body: NotificationCreate, caller: Authorized, database: Db, onc
         if (done := await once.replay(session)) is not None:
             return done
         response = json_response(await service.notify(session, body, caller.principal.user), 202)
-        await once.store(session, response)
+        once.store(session, response)
     return response
 
 

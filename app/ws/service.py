@@ -29,9 +29,9 @@ async def notify(session: AsyncSession, body: NotificationCreate, sender: UUID) 
     data = {"notification": uuid, "title": body.title, "text": body.text, "sender": sender}
     topics = [SYSTEM] if body.all else [f"user.{person}" for person in people]
     slices = [topics[at : at + TOPICS_AN_EVENT] for at in range(0, len(topics), TOPICS_AN_EVENT)]
-    await emit(session, *(Event(type="notification", topics=tuple(each), data=data) for each in slices))
+    emit(session, *(Event(type="notification", topics=tuple(each), data=data) for each in slices))
     audience = "all" if body.all else "users" if body.users is not None else f"level {body.level:d}"
-    await record(
+    record(
         session,
         Audit(
             type="notification.send",

@@ -155,7 +155,7 @@ async def heard(api: Served, caller: Caller, *topics: str) -> AsyncIterator[Peer
 async def publish(database: Database, *topics: str, kind: str = "alert", **data: object) -> None:
     """Commit an event, as a service does."""
     async with database.transaction() as session:
-        await emit(session, Event(type=kind, topics=topics, data=data))
+        emit(session, Event(type=kind, topics=topics, data=data))
 
 
 async def all_published(database: Database) -> None:
@@ -170,6 +170,4 @@ async def all_published(database: Database) -> None:
 async def publish_many(database: Database, topic: str, count: int, **data: object) -> None:
     """Commit events numbered from 0 in one transaction."""
     async with database.transaction() as session:
-        await emit(
-            session, *(Event(type="alert", topics=(topic,), data={"n": n, **data}) for n in range(count))
-        )
+        emit(session, *(Event(type="alert", topics=(topic,), data={"n": n, **data}) for n in range(count)))

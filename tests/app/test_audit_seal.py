@@ -13,7 +13,7 @@ from stores import Stores
 from app.audit import chain
 from app.audit.recorder import Audit, record
 from app.audit.sealer import seal
-from app.db import Database
+from app.db import Database, write_out
 from app.settings import PoolSize
 
 EVERYTHING = "SELECT * FROM audit_events WHERE seq IS NOT NULL ORDER BY seq"
@@ -46,7 +46,7 @@ def event(number: int = 0) -> Audit:
 
 async def write(trail: Database, *numbers: int) -> None:
     async with trail.transaction() as session:
-        await record(session, *map(event, numbers))
+        record(session, *map(event, numbers))
 
 
 def followed(rows: list[asyncpg.Record]) -> chain.Chain:
@@ -59,7 +59,8 @@ def followed(rows: list[asyncpg.Record]) -> chain.Chain:
 async def test_a_row_that_commits_late_comes_later_in_the_chain(trail: Database) -> None:
     async with connected(trail) as connection:
         async with trail.transaction() as slow:
-            await record(slow, event(1))
+            record(slow, event(1))
+            await write_out(slow)
             await write(trail, 2)  # a bigger id, committed first
             await seal(connection)
         await seal(connection)
@@ -100,7 +101,8 @@ async def test_fifty_writers_and_two_sealers_make_one_chain(trail: Database) -> 
     sealers = [asyncio.create_task(keep_sealing()) for _ in range(2)]
     # The smallest ids are committed when bigger ones are sealed, whatever the machine's pace.
     async with trail.transaction() as slow:
-        await record(slow, event(0), event(1000))
+        record(slow, event(0), event(1000))
+        await write_out(slow)
         await asyncio.gather(*map(writer, range(1, 50)))
         async with connected(trail) as connection:
             while await connection.fetchval("SELECT count(seq) FROM audit_events") < 100:

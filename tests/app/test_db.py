@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import date
 
 import asyncpg
 import pytest
@@ -12,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from stores import Stores
 
 from app import metrics
-from app.db import Database, Read, run, violated
-from app.errors import Unavailable
+from app.db import Database, Read, at_end, run, violated, write_out
+from app.errors import Code, Problem, Unavailable
 from app.settings import PoolSize
 
 ONE = Read(text("SELECT CAST(:n AS int) AS n"))
@@ -112,6 +113,75 @@ async def test_both_ways_of_a_statement_are_one_unit_of_work(database: Database)
     assert violated(caught.value) == "schema_info_one_row_key"
     assert (await database.rows(count))[0]["n"] == 0
     assert (await database.rows(Read(text("SELECT count(*) AS n FROM schema_info"))))[0]["n"] == 1
+
+
+COUNTER = Read(
+    text("""
+        INSERT INTO task_code_counters (prefix, day, last)
+        VALUES (CAST(:prefix AS text), CAST(:day AS date), CAST(:last AS int))
+    """)
+)
+COUNTED = Read(text("SELECT last FROM task_code_counters WHERE prefix = 'END' ORDER BY last"))
+KEY = "task_code_counters_pkey"
+
+
+def days(*numbers: int) -> list[date]:
+    return [date(2026, 1, number) for number in numbers]
+
+
+async def counters(database: Database) -> list[int]:
+    return [row["last"] for row in await database.rows(COUNTED)]
+
+
+@pytest.fixture
+async def no_counters(stores: Stores) -> None:
+    await stores.fetch("DELETE FROM task_code_counters WHERE prefix = 'END'")
+
+
+@pytest.mark.usefixtures("no_counters")
+async def test_what_waits_for_the_end_is_written_with_the_rest(database: Database) -> None:
+    """Several statements with the same names, each with its own values; none before the end."""
+    async with database.transaction() as session:
+        for number, day in enumerate(days(1, 2, 3), start=1):
+            at_end(session, COUNTER, prefix="END", day=day, last=number)
+        assert await run(session, COUNTED) == []
+        await write_out(session)
+        assert [row["last"] for row in await run(session, COUNTED)] == [1, 2, 3]
+        at_end(session, COUNTER, prefix="END", day=days(4)[0], last=4)
+        assert await counters(database) == []
+    assert await counters(database) == [1, 2, 3, 4]
+
+
+@pytest.mark.usefixtures("no_counters")
+async def test_what_waits_for_the_end_of_a_failed_block_is_never_written(database: Database) -> None:
+    async def fail() -> None:
+        async with database.transaction() as session:
+            at_end(session, COUNTER, prefix="END", day=days(1)[0], last=1)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+    assert await counters(database) == []
+
+
+@pytest.mark.usefixtures("no_counters")
+@pytest.mark.parametrize(
+    ("refusals", "raised"), [({KEY: Problem(Code.CODE_TAKEN)}, Problem), ({}, IntegrityError)]
+)
+async def test_a_refusal_at_the_end_has_its_own_name_and_leaves_nothing(
+    database: Database, refusals: dict[str, Exception], raised: type[Exception]
+) -> None:
+    async def twice() -> None:
+        async with database.transaction() as session:
+            for last in (1, 2):
+                at_end(session, COUNTER, refusals=refusals, prefix="END", day=days(1)[0], last=last)
+        pytest.fail("the second row was not refused")
+
+    with pytest.raises(raised) as caught:
+        await twice()
+    found = caught.value.__cause__ if raised is Problem else caught.value.orig  # type: ignore[attr-defined]
+    assert getattr(found, "constraint_name", None) == KEY
+    assert await counters(database) == []
 
 
 @pytest.mark.parametrize("statement", ["SELECT 1", "SELECT pg_sleep(0.2)"])

@@ -46,7 +46,7 @@ async def commit(database: Database, count: int, first: int = 0, **data: object)
     """Events numbered from `first`, each in a transaction of its own."""
     for number in range(first, first + count):
         async with database.transaction() as session:
-            await emit(session, Event(type="alert", topics=("alerts",), data={"n": number, **data}))
+            emit(session, Event(type="alert", topics=("alerts",), data={"n": number, **data}))
 
 
 async def everything(stream: Stream) -> list[Entry]:
@@ -88,7 +88,7 @@ async def test_a_rolled_back_change_tells_nothing(
 ) -> None:
     async def fail() -> None:
         async with process.database.transaction() as session:
-            await emit(session, Event(type="alert", topics=("alerts",), data={}))
+            emit(session, Event(type="alert", topics=("alerts",), data={}))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -141,7 +141,7 @@ async def test_more_than_a_batch_is_published_in_one_go(
 ) -> None:
     async with process.database.transaction() as session:
         events = [Event(type="alert", topics=("alerts",), data={"n": n}) for n in range(2 * BATCH + 3)]
-        await emit(session, *events)
+        emit(session, *events)
     await Publisher(stream).publish(connection)
     assert [number(entry) for entry in await everything(stream)] == list(range(2 * BATCH + 3))
 

@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 from bodies import Callers
@@ -118,6 +119,39 @@ async def test_one_key_makes_one_task(client: httpx.AsyncClient, caller: Callers
         "SELECT t.uuid FROM tasks t JOIN users u ON u.id = t.created_by WHERE u.uuid = $1", chief.user
     )
     assert [str(row["uuid"]) for row in stored] == [*made]
+
+
+async def test_a_key_that_was_used_meanwhile(
+    client: httpx.AsyncClient, caller: Callers, stores: Stores
+) -> None:
+    """The first request is over between the second one's look at the rows and its lock."""
+    chief = await caller(2)
+    key = uuid4().hex
+    other = await asyncpg.connect(stores.dsn("postgres", "gad"))
+    async with other.transaction():
+        await other.execute(
+            "INSERT INTO idempotency_keys (user_id, route, key, body_sha256, response)"
+            " SELECT id, $1, $2, '', '{}' FROM users WHERE uuid = $3",
+            f"POST {TASKS}",
+            key,
+            chief.user,
+        )
+        asked = asyncio.create_task(
+            client.post(TASKS, json=task(), headers=chief.headers | {"Idempotency-Key": key})
+        )
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^WITH' AND wait_event = 'transactionid'"
+        )
+        async with asyncio.timeout(10):
+            while await stores.fetch(waiting) == [(0,)]:  # noqa: ASYNC110 - the server has no event for it
+                await asyncio.sleep(0.01)
+    await other.close()
+    refused = await asked
+    assert (refused.status_code, refused.json()["code"]) == (409, "idempotency_in_flight")
+    stored = await tables(stores).rows(
+        "SELECT t.uuid FROM tasks t JOIN users u ON u.id = t.created_by WHERE u.uuid = $1", chief.user
+    )
+    assert stored == []
 
 
 async def test_automatic_codes_are_never_given_twice(client: httpx.AsyncClient, caller: Callers) -> None:
