@@ -28,6 +28,8 @@ OPEN_PORTS = tuple(
 )
 # sshd refuses a source for a while after failed logins, which the tests provoke (PerSourcePenalties).
 PATIENCE_S = 90
+# systemd refuses a fourth start within a minute.
+RESTART_DOCKER = "systemctl reset-failed docker && systemctl restart docker"
 T = TypeVar("T")
 
 

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from infra.operate import docker_engine
-from tests.engine.lab.hardened import DEPLOYER, VALUES, Runs, Server
+from tests.engine.lab.hardened import DEPLOYER, RESTART_DOCKER, VALUES, Runs, Server
 from tests.engine.lab.server import image
 
 pytestmark = pytest.mark.engine
@@ -81,7 +81,7 @@ def container(server: Server) -> Iterator[str]:
     server.run(f"docker run -d --name plain -p 18080:6379 --entrypoint sleep {image('redis')} 600")
     yield "plain"
     # Then the engine's own bridge is made anew: while a container runs, it keeps the options it had.
-    server.run("docker rm -f plain && systemctl restart docker")
+    server.run(f"docker rm -f plain && {RESTART_DOCKER}")
 
 
 @control("daemon_json.default-ulimits", "daemon_json.no-new-privileges", "daemon_json.log-opts")
@@ -102,12 +102,12 @@ STARTED = "docker inspect -f '{{.State.StartedAt}} {{.State.Status}} {{.RestartC
 @control("daemon_json.live-restore")
 def test_containers_outlive_the_change_that_protects_them(server: Server, container: str) -> None:
     """Also where live-restore was off so far, so that an old server can be hardened while it works."""
-    server.run("docker rm -f plain; echo '{}' >/etc/docker/daemon.json && systemctl restart docker")
+    server.run(f"docker rm -f plain; echo {{}} >/etc/docker/daemon.json && {RESTART_DOCKER}")
     server.run(f"docker run -d --name plain --entrypoint sleep {image('redis')} 600")
     started = server.run(STARTED)
     assert server.apply().changed == ("Docker | Write daemon.json",)
     assert server.run(STARTED) == started
-    server.run("systemctl restart docker")
+    server.run(RESTART_DOCKER)
     assert server.run(STARTED) == started
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.engine.lab.hardened import Server, eventually
+from tests.engine.lab.hardened import RESTART_DOCKER, Server, eventually
 from tests.engine.lab.server import image
 
 pytestmark = pytest.mark.engine
@@ -74,7 +74,7 @@ EGRESS = (
         "sysctl --system || true",  # a container may not set what is its machine's
         "nft -f /etc/gad-firewall.nft",
         "systemctl reload gad-firewall",
-        "systemctl restart docker",
+        RESTART_DOCKER,
     ],
 )
 def test_containers_of_one_network_reach_each_other_and_the_outside(

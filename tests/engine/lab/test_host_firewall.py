@@ -10,7 +10,7 @@ import docker
 import pytest
 
 from infra.operate.lab import LabName
-from tests.engine.lab.hardened import ROOT, VALUES, Runs, Server
+from tests.engine.lab.hardened import RESTART_DOCKER, ROOT, VALUES, Runs, Server
 from tests.engine.lab.server import image
 
 pytestmark = pytest.mark.engine
@@ -184,7 +184,7 @@ EGRESS = (
         "systemctl reload gad-firewall",
         "systemctl restart gad-firewall",
         "systemctl stop gad-firewall; systemctl start gad-firewall",
-        "systemctl restart docker",
+        RESTART_DOCKER,
         "systemctl stop docker.socket docker; systemctl start docker",
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 
 from infra.host.kernel.facts import CpuFlaws, differing
 from infra.host.kernel.text import parameters
-from tests.engine.lab.hardened import VALUES, Runs, Server
+from tests.engine.lab.hardened import RESTART_DOCKER, VALUES, Runs, Server
 
 pytestmark = pytest.mark.engine
 control = pytest.mark.control
@@ -95,7 +95,7 @@ def test_parameters_outlive_forwarding_and_the_engine(server: Server) -> None:
     assert "net.ipv4.conf.all.accept_redirects 1" in server.run(differing(parameters(VALUES))).splitlines()
     server.run("/usr/lib/systemd/systemd-sysctl")
     assert server.run(differing(parameters(VALUES))) == ""
-    server.run("systemctl restart docker.service")
+    server.run(RESTART_DOCKER)
     assert server.run(differing(parameters(VALUES))) == ""
 
 
