@@ -24,15 +24,18 @@ SCRIPT_S = 120  # of one such command; turning waits 15 s for a slot
 def fix(pulumi: Pulumi, before: DriftReport, say: Say) -> DriftReport:
     """Apply what can be applied, and look again: what is left needs a person. No data is touched.
 
-    Raises GadError if something that must be put back cannot be.
+    Raises GadError, and changes nothing, if the server has another host key: whatever restarts sshd would
+    show it from then on. Raises GadError if something that must be put back cannot be.
     """
     keys = {(each.subject, each.aspect) for each in before.differences}
+    if HOST_KEY in keys:
+        raise GadError(
+            "nothing was put back: the server's host key is another, and sshd would show it from now on",
+            remedy="put the pinned key back, or pin the new one in the stack file as `server.host_key`",
+        )
     if any("deploy" in each.found_by for each in before.differences):
-        if HOST_KEY in keys:
-            say("the server is left alone: its host key is another, and sshd would show it from now on")
-        else:
-            say("the server: `gad host apply`")
-            server_plan.apply(pulumi.root, pulumi.stack)
+        say("the server: `gad host apply`")
+        server_plan.apply(pulumi.root, pulumi.stack)
     if ("written files", "written files") in keys:
         write_again(pulumi, WRITE, say)
     remove_strangers(pulumi, say)
