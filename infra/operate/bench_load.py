@@ -14,6 +14,7 @@ from random import Random
 from uuid import uuid4
 
 import httpx
+import uvloop
 
 from infra.client import work
 from infra.client.api import Api
@@ -69,7 +70,9 @@ def measure(base_url: str, authority: Path | None, account: Account) -> list[Fig
     """Send the mix to this machine's stack as `account`, and remove the tasks it made. Raises GadError."""
     tls = ssl.create_default_context(cafile=str(authority)) if authority is not None else None
     try:
-        return asyncio.run(_measure(base_url, tls or ssl.create_default_context(), account))
+        # The sender shares its processors with the stack: what it needs, the stack lacks.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_measure(base_url, tls or ssl.create_default_context(), account))
     except ClientError as error:
         raise GadError(str(error), remedy="look at `gad status`, then measure again") from error
 
