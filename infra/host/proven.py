@@ -3,7 +3,8 @@
 For files that belong together: the new ones are written beside the old ones and checked; a timer is armed
 that brings the old ones back; the new ones are put in place; a second login, over a connection of its own,
 proves that one can still sign in and become root, and it is this login that disarms the timer. If it fails
-the old files return at once; if we are gone by then, the timer brings them back.
+the old files return at once; if we are gone by then, the timer brings them back. Its unit is a file, so that
+a server that restarts meanwhile has not forgotten it: the time begins again with the start.
 """
 
 from __future__ import annotations
@@ -28,6 +29,26 @@ ROLLBACK_S = 300
 LOGIN_S = 30  # of one login with its command; sshd itself gives a login 30 s
 # A daemon that reads itself anew does not listen for some milliseconds, and a busy machine makes them many.
 ATTEMPTS, PAUSE_S = 5, 1.0
+SERVICE = """\
+[Unit]
+Description=The old files return: no fresh login proved the new ones
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh {script}
+"""
+TIMER = """\
+[Unit]
+Description=Bring the old files back unless a fresh login proves the new ones
+
+[Timer]
+OnActiveSec={after_s}
+AccuracySec=1s
+RemainAfterElapse=no
+
+[Install]
+WantedBy=timers.target
+"""
 REFUSED = ("Permission denied", "sudo:")  # an answer; to ask again would only count as guessing
 
 
@@ -141,13 +162,17 @@ def rollback_script(paths: Sequence[str], *, undo: str) -> str:
 
 def arm(paths: Sequence[str], *, unit: str, undo: str, after_s: int = ROLLBACK_S) -> str:
     """The shell command that keeps the old files and arms the timer that brings them back after `after_s`."""
-    script = shlex.quote(rollback_script(paths, undo=undo))
-    timer = (
-        f"systemctl reset-failed {unit}.service 2>/dev/null; "
-        f"systemd-run --quiet --unit={unit} --on-active={after_s} --timer-property=AccuracySec=1s "
-        f"--service-type=oneshot /bin/sh -c {script}"
+    script, service, timer = _files(unit)
+    texts = {
+        script: f"{rollback_script(paths, undo=undo)}; {_disarm(unit)}\n",
+        service: SERVICE.format(script=script),
+        timer: TIMER.format(after_s=after_s),
+    }
+    written = "; ".join(f"printf %s {shlex.quote(text)} >{path}" for path, text in texts.items())
+    return (
+        f"set -e; {keep(paths)}; {written}; sync; systemctl daemon-reload; "
+        f"systemctl enable --quiet {unit}.timer; systemctl restart {unit}.timer"
     )
-    return f"set -e; {keep(paths)}; set +e; {timer}"
 
 
 def keep(paths: Sequence[str]) -> str:
@@ -159,9 +184,21 @@ def keep(paths: Sequence[str]) -> str:
     return "; ".join(steps)
 
 
+def _files(unit: str) -> tuple[str, str, str]:
+    """What the timer runs, its service and itself."""
+    script, service, timer = (f"/etc/systemd/system/{unit}.{kind}" for kind in ("sh", "service", "timer"))
+    return script, service, timer
+
+
+def _disarm(unit: str) -> str:
+    return (
+        f"systemctl disable --quiet --now {unit}.timer && rm -f {' '.join(_files(unit))} "
+        "&& systemctl daemon-reload"
+    )
+
+
 def _give_back(unit: str) -> str:
-    # The service first: with its timer gone systemd would forget it.
-    return f"systemctl start {unit}.service; systemctl stop {unit}.timer"
+    return f"systemctl start {unit}.service"
 
 
 def _prove(state: State, host: Host, login: Sequence[str], *command: str) -> bool:  # noqa: ARG001
@@ -182,7 +219,7 @@ def _prove_or_give_back(
     # One command proves all of it: the login, sudo without a password, and that systemd hears us. What was
     # kept goes with the timer, also if nobody is here any more to hear the answer.
     kept = " ".join(shlex.quote(before(path)) for path in paths)
-    error = _failing(login, "sh", "-c", f"systemctl stop {unit}.timer && rm -f {kept}")
+    error = _failing(login, "sh", "-c", f"{_disarm(unit)} && rm -f {kept}")
     if error is not None:
         logger.error(f"no fresh login after the change, the old files return: {error}")
         host.run_shell_command(StringCommand(_give_back(unit)), _sudo=bool(host.data.get("_sudo")))

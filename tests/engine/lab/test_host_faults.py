@@ -19,6 +19,7 @@ from docker.models.containers import Container
 
 from infra.errors import Exit, GadError
 from infra.host import packages
+from infra.host.proven import arm
 from infra.operate import host_failure, lab_engine
 from infra.operate.lab import LABEL_LAB
 from tests.engine.lab.hardened import DEPLOYER, ROOT, Server, eventually
@@ -27,6 +28,7 @@ from tests.engine.lab.staging import LONG
 pytestmark = pytest.mark.engine
 KEYS = "Deploy user | Write its keys and its sudo rule, and prove a login"
 ACCT = ("Accounting | Install acct and sysstat", "Accounting | Write how long acct keeps")
+SSHD_CONFIG = "/etc/ssh/sshd_config"
 MOTD = "Banners | Write /etc/motd"
 HOLD = (
     "import fcntl, time; held = open('/var/lib/dpkg/lock-frontend', 'w'); "
@@ -262,7 +264,6 @@ def test_a_run_that_is_killed_between_the_change_and_its_proof(server: Server, c
     assert armed(container) == "inactive"
 
 
-@LONG  # whatever it leaves behind, every test after it would find
 def test_a_server_that_restarts_in_the_middle(server: Server, container: Container) -> None:
     server.run("echo by hand >>/etc/motd")
     with running(server) as process:
@@ -278,7 +279,20 @@ def test_a_server_that_restarts_in_the_middle(server: Server, container: Contain
     completes(server, MOTD)
 
 
+def test_a_change_that_nobody_proved_before_the_server_restarted(
+    server: Server, container: Container
+) -> None:
+    """Nobody can sign in, and who could take it back is gone: the timer outlives the restart."""
+    take_back = arm([SSHD_CONFIG], unit="gad-sshd-rollback", undo="systemctl reload ssh.service", after_s=20)
+    closed = f"(cat {SSHD_CONFIG}; echo DenyUsers {DEPLOYER}) >/run/closed"
+    server.run(f"{closed}; {take_back} && install -m 600 /run/closed {SSHD_CONFIG}")
+    container.restart(timeout=0)
+    lab_engine.up(ROOT, container.labels[LABEL_LAB], print)
+    assert server.ask("true").code == 255
+    assert eventually(lambda: server.ask("true"), until=lambda said: said.code == 0).code == 0
+
+
 def test_nothing_is_left(server: Server) -> None:
     """Of all faults above."""
     assert server.apply(dry=True).changed == ()
-    assert server.run("find /etc /home -name '*.candidate' -o -name '*.before'") == ""
+    assert server.run("find /etc /home -name '*.candidate' -o -name '*.before' -o -name '*-rollback.*'") == ""
