@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from enum import Enum
@@ -17,6 +17,7 @@ from typing import Annotated, Any, NamedTuple
 from uuid import UUID, uuid4
 
 import asyncpg
+import orjson
 from fastapi import Depends
 from sqlalchemy import (
     BigInteger,
@@ -50,6 +51,7 @@ CONNECT_S = 2.0  # chosen: as long as a caller may wait for a connection at all
 
 # In a session's info: the asyncpg connection below it, and what is written at the end.
 _DRIVER, _LAST = "driver", "last"
+_ROWS = "rows"  # the parameter of an INSERT of many
 QUERY_CANCELED = "57014"  # the statement timeout
 # Shutdown, crash and start-up of the server, connection limits, deadlock: try again later.
 _PASSING = ("57P01", "57P02", "57P03", "53", "08", "40001", "40P01")
@@ -122,6 +124,14 @@ class _Last(NamedTuple):
     write: Read
     values: dict[str, Any]
     refusals: Mapping[str, Exception]
+
+    def arguments(self) -> list[Any]:
+        """In the statement's order; rows as JSON."""
+        rows = self.values.get(_ROWS)
+        given = (
+            {} if rows is None else {_ROWS: orjson.dumps(rows, default=str, option=orjson.OPT_UTC_Z).decode()}
+        )
+        return self.write.arguments(self.values | given)
 
 
 class Database:
@@ -246,9 +256,24 @@ def at_end(
     """Write it when the unit of work ends, in one statement with all else that is: each saves a round trip.
 
     For what nothing reads before the commit. `write` is one INSERT without a WITH of its own; `refusals` are
-    raised instead of IntegrityError, by the name of the constraint.
+    raised instead of IntegrityError, by the name of the constraint. In which order two of them write is not
+    said: see `rows_at_end`.
     """
     session.info[_LAST].append(_Last(write, values, refusals or {}))
+
+
+def rows_at_end(session: AsyncSession, write: Read, rows: Sequence[Mapping[str, object]]) -> None:
+    """As `at_end`, for an INSERT of many: all rows of a unit of work together, in the order they came in.
+
+    The statement finds them as JSON under the name `rows`.
+    """
+    last: list[_Last] = session.info[_LAST]
+    for each in last:
+        if each.write is write:
+            each.values[_ROWS].extend(rows)
+            return
+    if rows:
+        last.append(_Last(write, {_ROWS: [*rows]}, {}))
 
 
 async def write_out(session: AsyncSession) -> None:
@@ -259,7 +284,7 @@ async def write_out(session: AsyncSession) -> None:
         return
     session.info[_LAST] = []
     together = _together(tuple(each.write.sql for each in last))
-    arguments = [value for each in last for value in each.write.arguments(each.values)]
+    arguments = [value for each in last for value in each.arguments()]
     try:
         await session.info[_DRIVER].execute(together, *arguments)
     except asyncpg.IntegrityConstraintViolationError as error:

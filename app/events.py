@@ -11,13 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import orjson
 from sqlalchemy import BigInteger, DateTime, Index, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Read, Row, at_end
+from app.db import Read, Row, rows_at_end
 
 CHANNEL = "gad_outbox"  # of PostgreSQL's NOTIFY: a committed event is published at once
 
@@ -44,7 +43,7 @@ _INSERT = Read(
     text(f"""
         INSERT INTO event_outbox (uuid, topics, envelope)
         SELECT e.uuid, e.topics, e.envelope
-        FROM ROWS FROM (jsonb_to_recordset(CAST(:events AS jsonb))
+        FROM ROWS FROM (jsonb_to_recordset(CAST(:rows AS jsonb))
             AS (uuid uuid, topics text[], envelope jsonb)) WITH ORDINALITY AS e
         ORDER BY e.ordinality
         RETURNING pg_notify('{CHANNEL}', '')
@@ -63,8 +62,6 @@ class Event:
 
 def emit(session: AsyncSession, *events: Event) -> None:
     """Commit them together with the caller's change; whoever publishes is woken by the commit."""
-    if not events:
-        return
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     rows = [
         {
@@ -74,4 +71,4 @@ def emit(session: AsyncSession, *events: Event) -> None:
         }
         for event in events
     ]
-    at_end(session, _INSERT, events=orjson.dumps(rows, default=str, option=orjson.OPT_UTC_Z).decode())
+    rows_at_end(session, _INSERT, rows)

@@ -44,9 +44,14 @@ class Row(Protocol):
         """The column's value."""
 
 
+def canonical(payload: object) -> bytes:
+    """The payload as JSON, the same bytes for the same content."""
+    return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS, default=str)
+
+
 def digest(payload: object) -> bytes:
     """SHA-256 of the payload's canonical JSON, as `audit_events.payload_sha256` stores it."""
-    return sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS, default=str)).digest()
+    return sha256(canonical(payload)).digest()
 
 
 def seal(prev_hash: bytes, seq: int, row: Row) -> bytes:

@@ -14,9 +14,9 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.chain import digest
+from app.audit.chain import canonical, digest
 from app.audit.models import Channel, Severity
-from app.db import Database, Read, at_end
+from app.db import Database, Read, rows_at_end
 from app.logs import request_id
 
 # Days a payload is kept: product contract, section 9.
@@ -35,7 +35,7 @@ _INSERT = Read(
         SELECT e.uuid, e.at, e.type, e.severity, (SELECT id FROM users WHERE uuid = e.actor), e.channel,
             e.resource, e.success, e.request_id, nullif(e.payload, 'null'),
             decode(e.payload_sha256, 'hex'), e.retention_until
-        FROM ROWS FROM (jsonb_to_recordset(CAST(:events AS jsonb)) AS (uuid uuid, at timestamptz, type text,
+        FROM ROWS FROM (jsonb_to_recordset(CAST(:rows AS jsonb)) AS (uuid uuid, at timestamptz, type text,
             severity text, actor uuid, channel text, resource text, success boolean, request_id text,
             payload jsonb, payload_sha256 text, retention_until timestamptz)) WITH ORDINALITY AS e
         ORDER BY e.ordinality
@@ -72,13 +72,13 @@ def record(session: AsyncSession, *events: Audit) -> None:
             "resource": event.resource,
             "success": event.success,
             "request_id": request_id(),
-            "payload": event.payload,
+            "payload": orjson.Fragment(canonical(event.payload)),  # as it is digested
             "payload_sha256": digest(event.payload).hex(),
             "retention_until": now + RETENTION[event.severity],
         }
         for event in events
     ]
-    at_end(session, _INSERT, events=orjson.dumps(rows, default=str).decode())
+    rows_at_end(session, _INSERT, rows)
 
 
 async def note(database: Database, *events: Audit) -> None:

@@ -51,6 +51,7 @@ class Caller:
     headers: dict[str, str]
     user: str
     officer: str | None
+    session: UUID
 
 
 async def new_caller(process: Process, level: int, *, is_officer: bool = False) -> Caller:
@@ -70,8 +71,9 @@ async def new_caller(process: Process, level: int, *, is_officer: bool = False) 
         user = await create_user(UserRepository(session), process.api.state.vault, new)
         officer = Officer(user_id=user.id, internal_code=f"SES-{number:05d}") if is_officer else None
         session.add_all([officer] if officer is not None else [])
-    headers = bearer(process, level, user.uuid, await open_session(process, user.uuid))
-    return Caller(headers, str(user.uuid), str(officer.uuid) if officer is not None else None)
+    login = await open_session(process, user.uuid)
+    headers = bearer(process, level, user.uuid, login)
+    return Caller(headers, str(user.uuid), str(officer.uuid) if officer is not None else None, login)
 
 
 def person(**changes: object) -> dict[str, Any]:

@@ -119,7 +119,8 @@ def token(process: Process, persons: dict[int, Caller], stores: Stores) -> Token
 
     def make(level: int, user: UUID | str | None = None) -> dict[str, str]:
         if user is None:
-            return persons[level].headers
+            # A token lasts 15 minutes, a run longer.
+            return bearer(process, level, UUID(persons[level].user), persons[level].session)
         uuid, session = UUID(str(user)), uuid4()
         # Not awaited, as callers want a value: another thread and connection do it meanwhile.
         with ThreadPoolExecutor(1) as thread:

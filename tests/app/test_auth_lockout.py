@@ -22,6 +22,7 @@ WRONG = "canary-4711-wrong"  # pragma: allowlist secret
 async def account(client: httpx.AsyncClient, token: Token, **changes: object) -> dict[str, Any]:
     body = person(password=PASSWORD, **changes)
     made = await client.post("/api/v1/users", json=body, headers=token(3))
+    assert made.status_code == 201, made.text
     return {**body, "uuid": made.json()["uuid"]}
 
 

@@ -63,13 +63,10 @@ class Server:
         query = f"sslmode=verify-full&sslrootcert={trust or self.certificate}"
         return self.url(role, query, host=host)
 
-    async def answers(self) -> bool:
-        try:
-            connection = await asyncpg.connect(self.verified())
-        except (OSError, asyncpg.PostgresError):
-            return False
-        await connection.close()
-        return True
+    def answers(self) -> bool:
+        """Asked from inside: a driver that is cut off in the middle of TLS leaves its socket open."""
+        code, _ = self.container.exec_run(["pg_isready", "-q", "-h", "127.0.0.1"])
+        return bool(code == 0)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +107,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     try:
         made = Server(container, port, password, trusted / "postgres_ca.crt")
         deadline = time.monotonic() + DEADLINE_S
-        while not asyncio.run(made.answers()):
+        while not made.answers():
             assert time.monotonic() < deadline, container.logs(tail=20).decode()
             time.sleep(0.1)
         yield made
