@@ -45,7 +45,7 @@ def pick_sql(candidates: int) -> str:
             SELECT o.id FROM officers o WHERE {_ELIGIBLE}
             ORDER BY o.last_position <-> {POINT} LIMIT {candidates}
         )
-        SELECT o.id, o.uuid, o.version, o.internal_code, u.id AS user_key, u.uuid AS user,
+        SELECT o.id, o.uuid, o.version, o.internal_code, u.uuid AS user,
             u.first_name || ' ' || u.last_name AS name, ST_Distance(o.last_position, {POINT}) AS distance_m
         FROM near JOIN officers o ON o.id = near.id JOIN users u ON u.id = o.user_id
         WHERE o.deleted_at IS NULL AND o.availability = 'available'

@@ -35,6 +35,7 @@ from app.task.period import planned_period
 from app.task.record import Change, Kind, availability_event, write
 from app.task.repository import Member, TaskRepository
 from app.task.schemas import LocationIn
+from app.task.service import refusal
 from app.task.work import conflicts, written
 
 TRIES = 3  # product contract, section 7
@@ -113,9 +114,6 @@ async def _create(
     """
     tasks = TaskRepository(session)
     actor = caller.principal.user
-    author = (await tasks.users({actor})).get(actor)
-    if author is None:  # deleted since the token was looked at
-        raise Problem(Code.SESSION_ENDED)
     nearest = sent[0]
     task = Task(
         uuid=uuid4(),
@@ -127,11 +125,10 @@ async def _create(
         priority=Priority.CRITICAL.number,
         planned_start=call.starts,
         actual_start=call.starts,
-        delegate_id=nearest["user_key"],
-        created_by=author.id,
         location=point(LocationIn(lat=body.lat, lon=body.lon)),
     )
-    await tasks.add(task, actor)
+    if await tasks.add(task, delegate=nearest["user"], caller=actor) is None:
+        raise refusal(await tasks.users({actor, nearest["user"]}), author=actor, delegate=nearest["user"])
     officers = [_member(row) for row in sent]
     with conflicts():
         await tasks.assign(task, officers, period=(call.starts, call.ends), engaged=True)

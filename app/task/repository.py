@@ -56,18 +56,22 @@ _USERS = Read(
         WHERE uuid = ANY (CAST(:uuids AS uuid[])) AND deleted_at IS NULL
     """)
 )
-# And shown as it will be read, as long as nobody is assigned.
+# Nothing, if one of the two people is not live or the delegate is restricted. And shown as it will be read,
+# as long as nobody is assigned.
 _INSERT = Read(
     text(f"""
         WITH t AS (
             INSERT INTO tasks (uuid, code, title, description, notes, type, status, priority, planned_start,
                 planned_end, actual_start, delegate_id, created_by, location)
-            VALUES (CAST(:uuid AS uuid), CAST(:code AS text), CAST(:title AS text),
+            SELECT CAST(:uuid AS uuid), CAST(:code AS text), CAST(:title AS text),
                 CAST(:description AS text), CAST(:notes AS text), CAST(:type AS text),
                 CAST(:status AS text), CAST(:priority AS smallint), CAST(:planned_start AS timestamptz),
                 CAST(:planned_end AS timestamptz), CAST(:actual_start AS timestamptz),
-                CAST(:delegate_id AS bigint), CAST(:created_by AS bigint),
-                ST_GeogFromText(CAST(:location AS text)))
+                delegate.id, author.id, ST_GeogFromText(CAST(:location AS text))
+            FROM users delegate, users author
+            WHERE delegate.uuid = CAST(:delegate AS uuid) AND delegate.deleted_at IS NULL
+                AND delegate.restricted_at IS NULL
+                AND author.uuid = CAST(:caller AS uuid) AND author.deleted_at IS NULL
             RETURNING *
         )
         SELECT t.id, {COLUMNS} FROM t {JOINS}
@@ -75,7 +79,7 @@ _INSERT = Read(
 )
 _INSERTED = (
     *("uuid", "code", "title", "description", "notes", "type", "status", "priority"),
-    *("planned_start", "planned_end", "actual_start", "delegate_id", "created_by"),
+    *("planned_start", "planned_end", "actual_start"),
 )
 
 # Lines are only ever added, and those of one task under its lock: their number is a stable place.
@@ -140,9 +144,10 @@ class TaskRepository:
         found = (await self.session.execute(statement)).one_or_none()
         return (found[0], found[1]) if found is not None else None
 
-    async def add(self, task: Task, caller: UUID) -> asyncpg.Record:
-        """Insert a new task, note its id and version, and show it as `find` does, with nobody assigned.
+    async def add(self, task: Task, *, delegate: UUID, caller: UUID) -> asyncpg.Record | None:
+        """Insert a new task of the caller's, note its id and version, and show it as `find` does.
 
+        None, and nothing is inserted, if the caller is not live any more or the delegate cannot be one.
         Raises IntegrityError on a taken code. The session does not know the task afterwards: what is created
         is changed in another unit of work.
         """
@@ -151,9 +156,12 @@ class TaskRepository:
             self.session,
             _INSERT,
             location=location,
+            delegate=delegate,
             caller=caller,
             **{name: getattr(task, name) for name in _INSERTED},
         )
+        if not rows:
+            return None
         task.id, task.version = rows[0]["id"], rows[0]["version"]
         return rows[0]
 

@@ -79,11 +79,7 @@ async def create_task(
     Raises Problem: unknown_user, unknown_officer, restricted, code_taken, officer_busy; Invalid.
     """
     actor = caller.principal.user
-    known = await tasks.users({actor, body.delegate or actor})
-    author = known.get(actor)
-    if author is None:  # deleted since the token was looked at
-        raise Problem(Code.SESSION_ENDED)
-    delegate = delegate_of(known, body.delegate or actor)
+    delegate = body.delegate or actor
     start = body.planned_start or at
     check_window(start, body.planned_end)
     officers = await tasks.lock_officers(body.officers)
@@ -101,19 +97,26 @@ async def create_task(
         priority=body.priority.number,
         planned_start=start,
         planned_end=body.planned_end,
-        delegate_id=delegate.id,
-        created_by=author.id,
         location=point(body.location),
     )
     with conflicts():
-        row = await tasks.add(task, actor)
+        row = await tasks.add(task, delegate=delegate, caller=actor)
+        if row is None:
+            raise refusal(await tasks.users({actor, delegate}), author=actor, delegate=delegate)
         period = planned_period(start, body.planned_end, body.priority)
         await tasks.assign(task, officers, period=period, engaged=False)
-    people = frozenset({delegate.uuid, *(each.user for each in officers)})
+    people = frozenset({delegate, *(each.user for each in officers)})
     changes = {"officers": [each.uuid for each in officers]} if officers else {}
     change = Change(task=task, kind=Kind.CREATED, actor=actor, at=at, people=people, changes=changes)
     write(tasks.session, change)
     return await written(tasks, task, caller, people) if officers else Written(as_answer(row), people)
+
+
+def refusal(known: Mapping[UUID, Person], *, author: UUID, delegate: UUID) -> Problem:
+    """Why the two people could not be a task's: session_ended, unknown_user, restricted."""
+    if author not in known:  # deleted since the token was looked at
+        return Problem(Code.SESSION_ENDED)
+    return Problem(Code.RESTRICTED if delegate in known else Code.UNKNOWN_USER)
 
 
 def delegate_of(known: Mapping[UUID, Person], uuid: UUID) -> Person:
