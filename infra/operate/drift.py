@@ -28,11 +28,14 @@ def drift(pulumi: Pulumi) -> DriftReport:
         "checks": lambda: drift_checks.of_checks(verify(pulumi)),
     }
     if hardening is not None:
-        asked = server_plan.plan_of(pulumi.root, pulumi.stack)
+        roles = server_plan.roles_of(pulumi.root, pulumi.stack)
+        asked = {role: server_plan.plan_of(pulumi.root, pulumi.stack, role) for role in roles}
         looks["deploy"] = lambda: drift_checks.of_deploy(
             server_plan.apply(pulumi.root, pulumi.stack, dry=True), pulumi.stack
         )
-        looks["survey"] = lambda: drift_survey.survey(asked.access, asked.plan, pulumi.stack)
+        looks["survey"] = lambda: tuple(
+            found for role, one in asked.items() for found in drift_survey.survey(one, pulumi.stack, role)
+        )
     read_outputs(pulumi.stack, pulumi.deployment().outputs)
     return report(pulumi.stack, looks)
 

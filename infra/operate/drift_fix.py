@@ -6,16 +6,17 @@ import re
 import subprocess
 
 from infra.errors import GadError
+from infra.names import DATA_ROLES
 from infra.operate import owned, server_plan, up
 from infra.operate.docker_engine import connect
 from infra.operate.drift import drift
 from infra.operate.drift_report import DriftReport
+from infra.operate.drift_survey import HOST_KEY
 from infra.operate.place import place_of
 from infra.operate.pulumi import Pulumi, Resource
 from infra.operate.server import line_to
 from infra.operate.up import Say
 
-HOST_KEY = ("server", "host key")
 COMMAND = re.compile(r"command:(local|remote):Command")
 WRITE, TURN = "-write", "route-turn"
 SCRIPT_S = 120  # of one such command; turning waits 15 s for a slot
@@ -28,10 +29,10 @@ def fix(pulumi: Pulumi, before: DriftReport, say: Say) -> DriftReport:
     show it from then on. Raises GadError if something that must be put back cannot be.
     """
     keys = {(each.subject, each.aspect) for each in before.differences}
-    if HOST_KEY in keys:
+    if any(each.aspect == HOST_KEY for each in before.differences):
         raise GadError(
-            "nothing was put back: the server's host key is another, and sshd would show it from now on",
-            remedy="put the pinned key back, or pin the new one in the stack file as `server.host_key`",
+            "nothing was put back: a server's host key is another, and sshd would show it from now on",
+            remedy=f"put the pinned key back, or pin the new one in Pulumi.{pulumi.stack}.yaml",
         )
     if any("deploy" in each.found_by for each in before.differences):
         say("the server: `gad host apply`")
@@ -48,13 +49,13 @@ def fix(pulumi: Pulumi, before: DriftReport, say: Say) -> DriftReport:
 
 def remove_strangers(pulumi: Pulumi, say: Say) -> None:
     """Containers with the stack's labels that no update made: in the way, and without data of their own."""
-    place = place_of(pulumi.root, pulumi.stack)
-    client = connect(place.server)
-    held = owned.unknown(owned.owned(client, place.prefix), pulumi.deployment())
-    strangers = [each for each in held if each.kind == "container"]
-    for each in strangers:
-        say(f"removing container {each.name}, which no update made; volumes stay")
-    owned.remove(client, strangers)
+    for place in place_of(pulumi.root, pulumi.stack).all:
+        client = connect(place.server)
+        held = owned.unknown(owned.owned(client, place.prefix), pulumi.deployment())
+        strangers = [each for each in held if each.kind == "container"]
+        for each in strangers:
+            say(f"removing container {each.name}, which no update made; volumes stay")
+        owned.remove(client, strangers)
 
 
 def write_again(pulumi: Pulumi, name: str, say: Say) -> None:
@@ -64,7 +65,7 @@ def write_again(pulumi: Pulumi, name: str, say: Say) -> None:
     """
     for each in rewritable(pulumi.deployment().resources, name):
         say(f"writing again: {each.name}")
-        _run(pulumi, str(each.inputs["create"]), str(each.inputs["stdin"]))
+        _run(pulumi, each)
 
 
 def rewritable(resources: tuple[Resource, ...], name: str) -> list[Resource]:
@@ -79,8 +80,12 @@ def rewritable(resources: tuple[Resource, ...], name: str) -> list[Resource]:
     ]
 
 
-def _run(pulumi: Pulumi, script: str, stdin: str) -> None:
-    server = place_of(pulumi.root, pulumi.stack).server
+def _run(pulumi: Pulumi, written: Resource) -> None:
+    place = place_of(pulumi.root, pulumi.stack)
+    # Its connection is a secret of the state; its name begins with the role that reads the file.
+    if place.data is not None and written.name.partition("-")[0] in DATA_ROLES:
+        place = place.data
+    server, script, stdin = place.server, str(written.inputs["create"]), str(written.inputs["stdin"])
     command = ["/bin/sh", "-c", script] if server is None else line_to(server).running(script)
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=SCRIPT_S)
     if done.returncode != 0:

@@ -17,9 +17,11 @@ from infra.host.plan import CLOSED_SHELLS, HostPlan
 from infra.operate.drift_report import Difference, one_line
 from infra.operate.host import LOGIN_S, fresh_login
 from infra.operate.server import refusal
+from infra.operate.server_plan import SECTION, Role, ServerPlan
 from infra.ssh import SshAccess
 
-HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
+KEY_FILE = "/etc/ssh/ssh_host_ed25519_key"
+HOST_KEY = "host key"  # the aspect
 # Whoever is in one of them is root, or one command away from it.
 PRIVILEGED = ("adm", "disk", "docker", "lxd", "root", "shadow", "sudo", "wheel")
 # Files that steps of the deploy write among those of packages.
@@ -35,14 +37,14 @@ find /etc/sudoers /etc/sudoers.d /etc/crontab /etc/cron.d /etc/cron.hourly /etc/
 shipped=$(dpkg-query -W -f '${{Conffiles}}\\n' | awk '$1 ~ "^/etc/(cron|sudoers)" {{print $2 "  " $1}}')
 printf '%s\\n' "$shipped" | awk 'NF {{print "shipped", $2}}'
 printf '%s\\n' "$shipped" | md5sum -c --quiet 2>/dev/null | sed -n 's/^\\(.*\\): FAILED$/changed \\1/p'
-ssh-keygen -y -P '' -f {HOST_KEY} 2>/dev/null | sed 's/^/key /'
+ssh-keygen -y -P '' -f {KEY_FILE} 2>/dev/null | sed 's/^/key /'
 echo end
 """
 
 
-def survey(access: SshAccess, plan: HostPlan, stack: str) -> tuple[Difference, ...]:
+def survey(asked: ServerPlan, stack: str, role: Role = "app") -> tuple[Difference, ...]:
     """Look, and judge. Raises GadError if the server cannot be reached, or does not answer whole."""
-    return judge(look(access), plan, access.host_key, stack)
+    return judge(look(asked.access), asked.plan, asked.access.host_key, stack, role)
 
 
 def look(access: SshAccess) -> str:
@@ -68,15 +70,16 @@ def look(access: SshAccess) -> str:
     return done.stdout
 
 
-def judge(said: str, plan: HostPlan, host_key: str, stack: str) -> tuple[Difference, ...]:
+def judge(said: str, plan: HostPlan, host_key: str, stack: str, role: Role = "app") -> tuple[Difference, ...]:
     """Compare what a server said with what is declared. Pure."""
     rows = [line.split(" ") for line in said.splitlines()]
-    return (
+    found = (
         *_accounts(rows, plan.deploy_user),
         *_members(rows, plan),
         *_files(rows, plan.deploy_user),
-        *_host_key(said, host_key, stack),
+        *_host_key(said, host_key, f"{SECTION[role]}.host_key (Pulumi.{stack}.yaml)"),
     )
+    return tuple(each.model_copy(update={"subject": SECTION[role].replace("_", " ")}) for each in found)
 
 
 def _accounts(rows: list[list[str]], deployer: str) -> Iterator[Difference]:
@@ -130,15 +133,15 @@ def _kind(path: str) -> str:
     return "sudo rule" if PurePosixPath(path).parts[2].startswith("sudoers") else "job"
 
 
-def _host_key(said: str, pinned: str, stack: str) -> Iterator[Difference]:
+def _host_key(said: str, pinned: str, key: str) -> Iterator[Difference]:
     keys = [line.removeprefix("key ").split()[:2] for line in said.splitlines() if line.startswith("key ")]
     if keys != [pinned.split()[:2]]:
         yield _difference(
-            "host key",
+            HOST_KEY,
             "the one that the stack file pins",
             "another" if keys else "none",
             f"put the old one back before sshd restarts, or nobody is let in; only if the change was meant, "
-            f"write it into server.host_key (Pulumi.{stack}.yaml)",
+            f"write it into {key}",
         )
 
 

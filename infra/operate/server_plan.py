@@ -24,6 +24,7 @@ from infra.ssh import SshAccess
 # Keys of a stack file behind fields of a plan that are named otherwise.
 _KEYS = {"deploy_user": "user", "ssh_port": "port", "base_dir": "base_dir"}
 Role = Literal["app", "data"]
+SECTION: dict[Role, str] = {"app": "server", "data": "data_server"}  # of a stack file
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def roles_of(root: Path, stack: str) -> tuple[Role, ...]:
 def plan_of(root: Path, stack: str, role: Role = "app") -> ServerPlan:
     """The plan of one of a stack's servers. Raises GadError if the stack file asks for none, or is wrong."""
     data = data_server_of(root, stack)
-    section = "server" if role == "app" else "data_server"
+    section = SECTION[role]
     server = server_of(root, stack) if role == "app" else data
     source = stack_file.path_of(root, stack).name
     access = server.access if server is not None else None

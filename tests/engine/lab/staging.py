@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,15 @@ def staging_checkout(folder: Path, change: Callable[[dict[str, Any]], None]) -> 
     made.gad("images", "lock", "--stack", STACK, "--registry", "127.0.0.1:5000/gad").succeeded()
     made.gad("secrets", "init", STACK).succeeded()
     return made
+
+
+def differences(checkout: Checkout) -> list[dict[str, str]]:
+    """Those that `gad drift` names."""
+    ran = checkout.gad("drift", STACK, "--json").ran
+    said = json.loads(ran.out)
+    assert ran.code == int(not said["ok"]), ran
+    found: list[dict[str, str]] = said["differences"]
+    return found
 
 
 def of_lab(folder: Path) -> dict[str, Any]:

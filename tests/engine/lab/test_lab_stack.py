@@ -4,7 +4,6 @@ change things by hand.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 
@@ -17,7 +16,7 @@ from infra.operate.place import place_of
 from tests.engine.lab.hardened import Server
 from tests.engine.lab.mutations import ON_SERVER, ON_STACK, Mutation
 from tests.engine.lab.server import ROOT, lab_server
-from tests.engine.lab.staging import LONG, STACK, of_lab, staging_checkout
+from tests.engine.lab.staging import LONG, STACK, differences, of_lab, staging_checkout
 from tests.engine.stack.checkout import Checkout
 
 pytestmark = pytest.mark.engine
@@ -53,15 +52,6 @@ def server(checkout: Checkout, machine: Lab, brought_up: str) -> Server:
     access = place_of(checkout.root, STACK).server
     assert access is not None
     return Server(access=access, first=machine.access, public_key="")
-
-
-def differences(checkout: Checkout) -> list[dict[str, str]]:
-    """Those that `gad drift` names."""
-    ran = checkout.gad("drift", STACK, "--json").ran
-    said = json.loads(ran.out)
-    assert ran.code == int(not said["ok"]), ran
-    found: list[dict[str, str]] = said["differences"]
-    return found
 
 
 def is_named(each: Mutation, found: list[dict[str, str]]) -> bool:

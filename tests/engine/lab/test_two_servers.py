@@ -14,7 +14,7 @@ import pytest
 
 from infra.operate.lab import Lab
 from tests.engine.lab.server import image, lab_server, name_of
-from tests.engine.lab.staging import LONG, STACK, of_lab, staging_checkout
+from tests.engine.lab.staging import LONG, STACK, differences, of_lab, staging_checkout
 from tests.engine.stack.checkout import Checkout
 
 pytestmark = [pytest.mark.engine, LONG]
@@ -89,15 +89,41 @@ def reached_by_neighbour(client: docker.DockerClient, pair: Pair) -> bytes:
     )
 
 
+@pytest.fixture(scope="module")
+def brought_up(checkout: Checkout) -> str:
+    """What the update said that made one stack out of two bare servers."""
+    ran = checkout.gad("up", STACK).succeeded()
+    return ran.out + ran.err
+
+
 def test_two_bare_servers_become_one_stack(
-    checkout: Checkout, client: docker.DockerClient, pair: Pair
+    checkout: Checkout, client: docker.DockerClient, pair: Pair, brought_up: str
 ) -> None:
-    up = checkout.gad("up", STACK).succeeded()
-    assert "the server is bare" in up.out + up.err
-    assert "as declared: all" in up.out
+    assert "the server is bare" in brought_up
+    assert "as declared: all" in brought_up
     assert [port for port in PORTS if reached(pair.data_address, port)] == []
     # SSH shows that the neighbour could be let in.
     assert reached_by_neighbour(client, pair).split() == [b"no", b"no", b"yes"]
     assert "healthy" in checkout.gad("status", STACK).succeeded().out
     assert "0 of " in checkout.gad("host", "diff", STACK).succeeded().out
     checkout.pulumi("preview", "--refresh", "--expect-no-changes").succeeded()
+
+
+@pytest.mark.usefixtures("brought_up")
+def test_a_change_by_hand_on_the_second_is_put_back(
+    checkout: Checkout, client: docker.DockerClient, pair: Pair
+) -> None:
+    console = client.containers.get(pair.data.name.prefix)
+
+    def by_hand(script: str) -> None:
+        done = console.exec_run(["sh", "-c", script])
+        assert done.exit_code == 0, done.output
+
+    assert differences(checkout) == []
+    by_hand(f"echo '# by hand' | tee -a /opt/grupogad/{STACK}/config/redis/*/redis.conf")
+    by_hand("useradd --create-home --shell /bin/bash guest")
+    found = {(each["subject"], each["aspect"]) for each in differences(checkout)}
+    assert found == {("data server", "account guest"), ("written files", "written files")}
+    by_hand("userdel --remove guest 2>&1")
+    checkout.gad("drift", STACK, "--fix").succeeded()
+    assert differences(checkout) == []
