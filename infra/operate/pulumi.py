@@ -205,10 +205,14 @@ class Pulumi:
         prefix = f"{PROJECT}:"
         return {k.removeprefix(prefix): v.content for k, v in values.items() if k.startswith(prefix)}
 
-    def deployment(self) -> Deployment:
-        """The state; secrets in it stay encrypted. Raises GadError."""
+    def export(self) -> str:
+        """The state as text; secrets in it stay encrypted. Raises GadError."""
+        return self.read("stack", "export")
+
+    def deployment(self, exported: str | None = None) -> Deployment:
+        """The state, as it is now or as it was `exported`. Raises GadError."""
         try:
-            return _Checkpoint.model_validate_json(self.read("stack", "export")).deployment
+            return _Checkpoint.model_validate_json(exported or self.export()).deployment
         except ValidationError as error:
             raise GadError(
                 f"the state of stack {self.stack} is not readable: {error.errors()[0]['msg']}",

@@ -21,7 +21,7 @@ from infra.operate.certificate import authority_file
 from infra.operate.docker_engine import connect
 from infra.operate.outputs import StackOutputs, read_outputs
 from infra.operate.place import data_server_of, server_of
-from infra.operate.pulumi import Deployment, Pulumi
+from infra.operate.pulumi import Pulumi
 from infra.settings import Server
 from infra.ssh import SshAccess
 
@@ -99,12 +99,6 @@ class Report(BaseModel):
         return bool(self.checks) and not self.failures
 
 
-class _Export(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    deployment: Deployment = Deployment()
-
-
 def verify(pulumi: Pulumi, *, junit: Path | None = None) -> Report:
     """Compare a running stack with its outputs, and servers that its file has hardened with their controls.
 
@@ -112,8 +106,8 @@ def verify(pulumi: Pulumi, *, junit: Path | None = None) -> Report:
 
     Raises GadError if there is nothing to verify or the suite cannot run.
     """
-    state = pulumi.read("stack", "export")
-    outputs = read_outputs(pulumi.stack, _Export.model_validate_json(state).deployment.outputs)
+    state = pulumi.export()
+    outputs = read_outputs(pulumi.stack, pulumi.deployment(state).outputs)
     connect(outputs.server).close()  # one sentence now, rather than one per check
     servers = hardened(pulumi.root, pulumi.stack)
     with tempfile.TemporaryDirectory(prefix="gad-verify-") as folder:
