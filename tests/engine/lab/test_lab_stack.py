@@ -57,7 +57,10 @@ def server(checkout: Checkout, machine: Lab, brought_up: str) -> Server:
 def is_named(each: Mutation, found: list[dict[str, str]]) -> bool:
     """Whether one of the differences is what was done."""
     subject, word = each.named
-    return any(one["subject"] == subject and word in " ".join(one.values()) for one in found)
+    return any(
+        one["subject"] == subject and word in f"{one['aspect']} {one['expected']} {one['found']}"
+        for one in found
+    )
 
 
 def test_staging_on_a_lab_is_as_declared_and_outlives_a_power_failure(
