@@ -35,7 +35,7 @@ from app.task.period import planned_period
 from app.task.record import Change, Kind, availability_event, write
 from app.task.repository import Member, TaskRepository
 from app.task.schemas import LocationIn
-from app.task.service import refusal
+from app.task.service import insert
 from app.task.work import conflicts, written
 
 TRIES = 3  # product contract, section 7
@@ -127,8 +127,7 @@ async def _create(
         actual_start=call.starts,
         location=point(LocationIn(lat=body.lat, lon=body.lon)),
     )
-    if await tasks.add(task, delegate=nearest["user"], caller=actor) is None:
-        raise refusal(await tasks.users({actor, nearest["user"]}), author=actor, delegate=nearest["user"])
+    await insert(tasks, task, delegate=nearest["user"], author=actor)
     officers = [_member(row) for row in sent]
     with conflicts():
         await tasks.assign(task, officers, period=(call.starts, call.ends), engaged=True)

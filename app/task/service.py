@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+import asyncpg
+
 from app import page
 from app.db import Database
 from app.errors import Code, Problem
@@ -100,9 +102,7 @@ async def create_task(
         location=point(body.location),
     )
     with conflicts():
-        row = await tasks.add(task, delegate=delegate, caller=actor)
-        if row is None:
-            raise refusal(await tasks.users({actor, delegate}), author=actor, delegate=delegate)
+        row = await insert(tasks, task, delegate=delegate, author=actor)
         period = planned_period(start, body.planned_end, body.priority)
         await tasks.assign(task, officers, period=period, engaged=False)
     people = frozenset({delegate, *(each.user for each in officers)})
@@ -112,11 +112,18 @@ async def create_task(
     return await written(tasks, task, caller, people) if officers else Written(as_answer(row), people)
 
 
-def refusal(known: Mapping[UUID, Person], *, author: UUID, delegate: UUID) -> Problem:
-    """Why the two people could not be a task's: session_ended, unknown_user, restricted."""
+async def insert(tasks: TaskRepository, task: Task, *, delegate: UUID, author: UUID) -> asyncpg.Record:
+    """Add a task of two people, as `TaskRepository.add` does, or say which of them it cannot have.
+
+    Raises Problem: session_ended, unknown_user, restricted; IntegrityError.
+    """
+    row = await tasks.add(task, delegate=delegate, caller=author)
+    if row is not None:
+        return row
+    known = await tasks.users({author, delegate})
     if author not in known:  # deleted since the token was looked at
-        return Problem(Code.SESSION_ENDED)
-    return Problem(Code.RESTRICTED if delegate in known else Code.UNKNOWN_USER)
+        raise Problem(Code.SESSION_ENDED)
+    raise Problem(Code.RESTRICTED if delegate in known else Code.UNKNOWN_USER)
 
 
 def delegate_of(known: Mapping[UUID, Person], uuid: UUID) -> Person:
