@@ -25,7 +25,7 @@ def drift(pulumi: Pulumi) -> DriftReport:
     hardening = server_of(pulumi.root, pulumi.stack).hardening
     looks: dict[Source, Look] = {
         "preview": lambda: drift_preview.differences(pulumi.read(*drift_preview.PREVIEW), pulumi.stack),
-        "checks": lambda: drift_checks.of_checks(verify(pulumi)),
+        "checks": lambda: drift_checks.of_checks(verify(pulumi, exported=exported)),
     }
     if hardening is not None:
         roles = server_plan.roles_of(pulumi.root, pulumi.stack)
@@ -36,7 +36,8 @@ def drift(pulumi: Pulumi) -> DriftReport:
         looks["survey"] = lambda: tuple(
             found for role, one in asked.items() for found in drift_survey.survey(one, pulumi.stack, role)
         )
-    read_outputs(pulumi.stack, pulumi.deployment().outputs)
+    exported = pulumi.export()
+    read_outputs(pulumi.stack, pulumi.deployment(exported).outputs)
     return report(pulumi.stack, looks)
 
 

@@ -12,7 +12,7 @@ from infra.operate.docker_engine import connect
 from infra.operate.drift import drift
 from infra.operate.drift_report import DriftReport
 from infra.operate.drift_survey import HOST_KEY
-from infra.operate.place import place_of
+from infra.operate.place import Place, place_of
 from infra.operate.pulumi import Pulumi, Resource
 from infra.operate.server import line_to
 from infra.operate.up import Say
@@ -49,9 +49,10 @@ def fix(pulumi: Pulumi, before: DriftReport, say: Say) -> DriftReport:
 
 def remove_strangers(pulumi: Pulumi, say: Say) -> None:
     """Containers with the stack's labels that no update made: in the way, and without data of their own."""
+    deployment = pulumi.deployment()
     for place in place_of(pulumi.root, pulumi.stack).all:
         client = connect(place.server)
-        held = owned.unknown(owned.owned(client, place.prefix), pulumi.deployment())
+        held = owned.unknown(owned.owned(client, place.prefix), deployment)
         strangers = [each for each in held if each.kind == "container"]
         for each in strangers:
             say(f"removing container {each.name}, which no update made; volumes stay")
@@ -63,9 +64,10 @@ def write_again(pulumi: Pulumi, name: str, say: Say) -> None:
 
     Only those whose input is no secret: the state gives it without a passphrase. Raises GadError.
     """
+    place = place_of(pulumi.root, pulumi.stack)
     for each in rewritable(pulumi.deployment().resources, name):
         say(f"writing again: {each.name}")
-        _run(pulumi, each)
+        _run(place, each, pulumi.stack)
 
 
 def rewritable(resources: tuple[Resource, ...], name: str) -> list[Resource]:
@@ -80,8 +82,7 @@ def rewritable(resources: tuple[Resource, ...], name: str) -> list[Resource]:
     ]
 
 
-def _run(pulumi: Pulumi, written: Resource) -> None:
-    place = place_of(pulumi.root, pulumi.stack)
+def _run(place: Place, written: Resource, stack: str) -> None:
     # Its connection is a secret of the state; its name begins with the role that reads the file.
     if place.data is not None and written.name.partition("-")[0] in DATA_ROLES:
         place = place.data
@@ -90,6 +91,6 @@ def _run(pulumi: Pulumi, written: Resource) -> None:
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=SCRIPT_S)
     if done.returncode != 0:
         raise GadError(
-            f"a file of stack {pulumi.stack} cannot be written: {done.stderr.strip() or 'no reason given'}",
-            remedy=f"look at `gad status {pulumi.stack}`, and at the space on the server",
+            f"a file of stack {stack} cannot be written: {done.stderr.strip() or 'no reason given'}",
+            remedy=f"look at `gad status {stack}`, and at the space on the server",
         )

@@ -99,14 +99,15 @@ class Report(BaseModel):
         return bool(self.checks) and not self.failures
 
 
-def verify(pulumi: Pulumi, *, junit: Path | None = None) -> Report:
+def verify(pulumi: Pulumi, *, junit: Path | None = None, exported: str | None = None) -> Report:
     """Compare a running stack with its outputs, and servers that its file has hardened with their controls.
 
-    Changes nothing. `junit` also gets the suite's own report, without a second server's.
+    Changes nothing. `junit` also gets the suite's own report, without a second server's. `exported` is the
+    state's text, if it was read already.
 
     Raises GadError if there is nothing to verify or the suite cannot run.
     """
-    state = pulumi.export()
+    state = exported or pulumi.export()
     outputs = read_outputs(pulumi.stack, pulumi.deployment(state).outputs)
     connect(outputs.server).close()  # one sentence now, rather than one per check
     servers = hardened(pulumi.root, pulumi.stack)
