@@ -11,6 +11,8 @@ import pytest
 from infra.operate.lab import Lab
 from tests.engine.lab.hardened import DEPLOYER, Runs, Server, harden
 from tests.engine.lab.server import lab_server
+from tests.engine.lab.staging import STACK
+from tests.engine.stack.checkout import Checkout
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +28,13 @@ def machine() -> Iterator[Lab]:
     """A bare lab, as a hoster hands a server over."""
     with lab_server("lab") as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def brought_up(checkout: Checkout) -> str:
+    """What the update said that made a staging out of bare labs: of the `checkout` of a test's own module."""
+    ran = checkout.gad("up", STACK).succeeded()
+    return ran.out + ran.err
 
 
 @pytest.fixture(scope="session")

@@ -132,24 +132,30 @@ def test_a_server_without_sudo(server: Server, container: Container) -> None:
     assert "install sudo there" in said
 
 
+@contextmanager
+def little_room(server: Server, folder: str, size: str) -> Iterator[None]:
+    """The folder on a disk of its own, of that size."""
+    server.run(f"mount -t tmpfs -o size={size} full {folder}")
+    try:
+        yield
+    finally:
+        server.run(f"umount {folder}")
+
+
 def test_a_full_disk(server: Server) -> None:
     """Told before anything is done where too little is free; met half way, it leaves no half file."""
-    server.run("echo by hand >>/etc/motd; mount -t tmpfs -o size=20m full /var/cache/apt")
-    try:
+    server.run("echo by hand >>/etc/motd")
+    with little_room(server, "/var/cache/apt", "20m"):
         said = told(server.refusal(server.plan()))
         assert server.apply(dry=True).changed == (MOTD,)  # to look needs no room
-    finally:
-        server.run("umount /var/cache/apt")
     assert "was not changed: " in said
     assert "/var/cache/apt has 20 MiB free, this run needs 100 MiB" in said
     assert "make room there" in said
     folder = "/etc/modprobe.d"
-    server.run(f"mount -t tmpfs -o size=4k full {folder}; head -c 4096 /dev/zero >{folder}/filler")
-    try:
+    with little_room(server, folder, "4k"):
+        server.run(f"head -c 4096 /dev/zero >{folder}/filler")
         said = told(server.refusal(server.plan()))
         left = server.run(f"ls -A {folder}")
-    finally:
-        server.run(f"umount {folder}")
     assert "Kernel modules | Write blocked modules: " in said
     assert "No space left on device" in said
     assert "make room there" in said
@@ -176,11 +182,9 @@ def test_packages_that_cannot_be_had(server: Server) -> None:
     assert f"{ACCT[0]}: E: Failed to fetch" in said
     assert "see whether the server reaches its package mirror" in said
 
-    server.run("mount -t tmpfs -o size=4k full /usr/share/doc; cat /dev/zero >/usr/share/doc/x || :")
-    try:
+    with little_room(server, "/usr/share/doc", "4k"):
+        server.run("cat /dev/zero >/usr/share/doc/x || :")
         said = told(server.refusal(server.plan()))
-    finally:
-        server.run("umount /usr/share/doc")
     assert f"{ACCT[0]}: " in said
     assert "No space left on device" in said
     completes(server, *ACCT)

@@ -40,13 +40,6 @@ def checkout(machine: Lab, tmp_path_factory: pytest.TempPathFactory) -> Checkout
 
 
 @pytest.fixture(scope="module")
-def brought_up(checkout: Checkout) -> str:
-    """What the update said that made staging out of the bare lab."""
-    ran = checkout.gad("up", STACK).succeeded()
-    return ran.out + ran.err
-
-
-@pytest.fixture(scope="module")
 def server(checkout: Checkout, machine: Lab, brought_up: str) -> Server:
     """The lab as staging's deploy user reaches it."""
     access = place_of(checkout.root, STACK).server

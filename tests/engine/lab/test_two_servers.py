@@ -89,13 +89,6 @@ def reached_by_neighbour(client: docker.DockerClient, pair: Pair) -> bytes:
     )
 
 
-@pytest.fixture(scope="module")
-def brought_up(checkout: Checkout) -> str:
-    """What the update said that made one stack out of two bare servers."""
-    ran = checkout.gad("up", STACK).succeeded()
-    return ran.out + ran.err
-
-
 def test_two_bare_servers_become_one_stack(
     checkout: Checkout, client: docker.DockerClient, pair: Pair, brought_up: str
 ) -> None:
