@@ -224,6 +224,8 @@ async def serve(settings: Settings) -> None:
     Raises StartError if a port is taken.
     """
     process = build(settings)
+    if process.api.openapi_url:
+        process.api.openapi()  # a third of a second of work: no first reader may make all others wait for it
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     deadline = ending.Deadline(loop)
 
