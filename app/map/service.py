@@ -9,7 +9,7 @@ import asyncpg
 
 from app.area import Circle, Unclear, asked_area
 from app.cached import ContentCache, Entry, Kind
-from app.db import Database, Read
+from app.db import Database
 from app.errors import Invalid
 from app.map import repository
 from app.map.cell import MAX_SPAN, Cell, circle, rectangle
@@ -49,38 +49,22 @@ async def read_map(content: ContentCache, database: Database, cell: Cell) -> byt
     """Officers and active tasks of the cell as JSON."""
 
     async def compute() -> Mapping[str, object]:
-        officers, officer_groups = await _layer(
-            database, cell, repository.OFFICER_POINTS, repository.OFFICER_GROUPS
-        )
-        tasks, task_groups = await _layer(database, cell, repository.TASK_POINTS, repository.TASK_GROUPS)
+        officers = await repository.within(database, repository.OFFICERS, cell)
+        tasks = await repository.within(database, repository.TASKS, cell)
         return {
             "area": _area(cell),
             "officers": _shown(officers, _officer),
             "tasks": _shown(tasks, _task),
-            "clusters": [
-                *(_cluster("officers", row) for row in officer_groups),
-                *(_cluster("tasks", row) for row in task_groups),
-            ],
+            "clusters": [*_clusters("officers", officers), *_clusters("tasks", tasks)],
         }
 
     return await content.get(Entry(kind=Kind.MAP, part=cell.key, tags=(MAP,)), compute)
 
 
-async def _layer(
-    database: Database, cell: Cell, points: Read, groups: Read
-) -> tuple[list[asyncpg.Record], list[asyncpg.Record]]:
-    """Things by themselves, or groups of them."""
-    if not cell.is_grouped:
-        found = await repository.points(database, points, cell)
-        if len(found) <= repository.MOST:
-            return found, []
-    return [], await repository.groups(database, groups, cell)
-
-
 def _shown(
     rows: list[asyncpg.Record], item: Callable[[asyncpg.Record], dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    return [{**item(row), **_place(row)} for row in rows]
+    return [{**item(row), **_place(row)} for row in rows if row["n"] is None]
 
 
 def _officer(row: asyncpg.Record) -> dict[str, Any]:
@@ -93,8 +77,8 @@ def _task(row: asyncpg.Record) -> dict[str, Any]:
     return {name: row[name] for name in names} | {"priority": Priority.of(row["priority"]).value}
 
 
-def _cluster(kind: str, row: asyncpg.Record) -> dict[str, Any]:
-    return {"kind": kind, "count": row["n"], **_place(row)}
+def _clusters(kind: str, rows: list[asyncpg.Record]) -> list[dict[str, Any]]:
+    return [{"kind": kind, "count": row["n"], **_place(row)} for row in rows if row["n"] is not None]
 
 
 def _place(row: asyncpg.Record) -> dict[str, float]:

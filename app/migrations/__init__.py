@@ -6,4 +6,4 @@
 
 from __future__ import annotations
 
-ORDINAL = 7
+ORDINAL = 8

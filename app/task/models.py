@@ -42,6 +42,7 @@ class Status(StrEnum):
 
 
 ACTIVE = (Status.PROGRAMMED, Status.IN_PROGRESS, Status.PAUSED)
+ON_MAP = f"deleted_at IS NULL AND status IN ({', '.join(repr(each.value) for each in ACTIVE)})"
 ENGAGING = (Status.IN_PROGRESS, Status.PAUSED)  # its officers are at it
 
 
@@ -91,7 +92,10 @@ class Task(Entity):
             "actual_end IS NULL OR (actual_start IS NOT NULL AND actual_end >= actual_start)", name="actual"
         ),
         CheckConstraint("(paused_at IS NOT NULL) = (status = 'paused')", name="paused"),
-        Index("tasks_location_idx", "location", postgresql_using="gist"),
+        # Of those on the map: else a map walks past all that ever were at a place.
+        Index(
+            "tasks_location_active_idx", "location", postgresql_using="gist", postgresql_where=text(ON_MAP)
+        ),
         Index("tasks_status_priority_idx", "status", "priority"),
         Index("tasks_delegate_id_status_idx", "delegate_id", "status"),
         # Of those that are listed: else a list walks past all that were ever deleted.

@@ -9,8 +9,9 @@ from uuid import UUID
 
 import asyncpg
 from asyncpg import Range
-from sqlalchemy import ColumnElement, and_, false, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, false, func, insert, or_, select, text, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from app.db import Database, Read, run
 from app.officer.models import Availability, Officer
@@ -180,12 +181,15 @@ class TaskRepository:
 
     async def lock_crew(self, task: Task, also: Collection[UUID] = ()) -> list[Member]:
         """The officers assigned to a locked task, and live others, locked together and so in order."""
-        is_assigned = Officer.id.in_(
-            select(Assignment.officer_id).where(
-                Assignment.task_id == task.id, Assignment.released_at.is_(None)
-            )
+        assigned = select(Assignment.officer_id).where(
+            Assignment.task_id == task.id, Assignment.released_at.is_(None)
         )
-        return await self._lock_members(or_(is_assigned, _is_live(also)), is_assigned)
+        other = aliased(Officer)
+        asked = select(other.id).where(other.uuid.in_(also))
+        is_assigned = Officer.id.in_(assigned)
+        # First by id: alone, "this one or that one" is found by looking at every officer there is.
+        concerned = Officer.id.in_(union(assigned, asked))
+        return await self._lock_members(and_(concerned, or_(is_assigned, _is_live(also))), is_assigned)
 
     async def everyone(self, task: Task) -> frozenset[UUID]:
         """uuids of the users of all officers who ever had a place in it, released ones too."""

@@ -33,6 +33,10 @@ class Level(IntEnum):
 NO_PASSWORD = "!"  # no hash has this form: the account cannot log in until a password is set  # noqa: S105
 
 
+HIDDEN = "(deleted_at IS NOT NULL OR restricted_at IS NOT NULL)"
+"""Whom lists, maps and statistics do not show; with an index of its own, as they are few."""
+
+
 class User(Entity):
     """A person. DNI and phone are unreadable without the subject's key."""
 
@@ -44,6 +48,7 @@ class User(Entity):
         Index(
             "users_telegram_id_key", "telegram_id", unique=True, postgresql_where=text("deleted_at IS NULL")
         ),
+        Index("users_hidden_idx", "id", postgresql_where=text(HIDDEN)),
         *(
             Index(
                 f"users_{column}_trgm_idx",
