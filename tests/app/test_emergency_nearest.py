@@ -11,16 +11,24 @@ from typing import Any
 
 import asyncpg
 import pytest
+from asyncpg import Range
 from crowd import CITY, ELIGIBLE, FILL
-from sqlalchemy import text
+from sqlalchemy import select, text
 from stores import Stores
 
 from app.db import Database, Read
 from app.officer import repository
+from app.officer.models import Officer
 from app.settings import PoolSize
 from app.task.dispatch import FEW, MANY, WALK, Call, is_anybody_near, pick, pick_sql
+from app.task.models import Assignment, Status, Task, TaskType
+from app.task.repository import TaskRepository
 
 PLACES = [CITY, (-0.33, -78.62), (-1.9, -80.1), (0.0, -77.0), (2.2, -76.1)]
+
+PERIOD = Range(datetime(2031, 1, 1, tzinfo=UTC), datetime(2031, 1, 2, tzinfo=UTC))
+# Rows of officers that this transaction read so far, by an index or not.
+READ = text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'officers'")
 
 
 @dataclass(frozen=True)
@@ -173,3 +181,34 @@ async def test_the_nearest_available_are_found_by_their_own_index(crowd: Crowd, 
     assert (scan["Node Type"], scan["Index Name"]) == ("Index Scan", "officers_last_position_available_idx")
     assert "<->" in scan["Order By"]
     assert [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"] == []
+
+
+async def test_a_crew_is_locked_without_a_look_at_everybody(crowd: Crowd) -> None:
+    """Beside the assigned, one more who is asked for by uuid."""
+    with pytest.raises(Undone):
+        await _lock_two(crowd)
+
+
+class Undone(Exception):
+    """Ends a unit of work that is to leave nothing."""
+
+
+async def _lock_two(crowd: Crowd) -> None:
+    async with crowd.database.transaction() as session:
+        # One task of the crowd has thousands of officers: a plan for any task would expect that of each.
+        await session.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
+        tasks = TaskRepository(session)
+        task = Task(delegate_id=1, created_by=1, code="CROWD-2", title="Patrullaje de prueba")
+        task.type, task.status, task.priority = TaskType.PATROL, Status.PROGRAMMED, 3
+        task.planned_start = datetime.now(UTC)
+        session.add(task)
+        await tasks.flush()
+        statement = select(Officer.id, Officer.uuid).where(Officer.id.in_([777, 888])).order_by(Officer.id)
+        (mine, _), (other, uuid) = (await session.execute(statement)).all()
+        session.add(Assignment(task_id=task.id, officer_id=mine, period=PERIOD, engaged=False))
+        await tasks.flush()
+        before = (await session.execute(READ)).scalar_one()
+        crew = await tasks.lock_crew(task, also=[uuid])
+        assert [(each.id, each.is_assigned) for each in crew] == [(mine, True), (other, False)]
+        assert (await session.execute(READ)).scalar_one() - before <= 10
+        raise Undone
