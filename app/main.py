@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.types import ASGIApp
 
-from app import __version__, ending, errors, guard, logs, metrics, openapi, policy
+from app import __version__, ending, errors, guard, logs, metrics, openapi, policy, reference
 from app.audit.denials import Denials
 from app.audit.routes import router as audit_router
 from app.audit.service import Verifier
@@ -117,7 +117,7 @@ def build(settings: Settings) -> Process:
         version=__version__,
         description="Efectivos, tareas y emergencias de un distrito.",
         openapi_url="/openapi.json" if is_open else None,
-        docs_url="/docs" if is_open else None,
+        docs_url=None,  # app.reference, where there is one
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,  # a redirect would repeat the request's Host
@@ -131,6 +131,7 @@ def build(settings: Settings) -> Process:
         *(audit_router, stats_router, map_router),
         *(catalogue_router, cache_router),
         *(task_router, socket_router),
+        *([reference.router] if is_open else []),
     ):
         api.include_router(router)
     api.state.settings = settings

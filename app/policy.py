@@ -39,6 +39,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/health/deep"): L3,
     ("GET", "/openapi.json"): ANYONE,
     ("GET", "/docs"): ANYONE,
+    ("GET", "/docs/{file}"): ANYONE,
     ("POST", f"{API}/auth/login"): SIGNING_IN,
     ("POST", f"{API}/auth/refresh"): SIGNING_IN,
     ("POST", f"{API}/auth/logout"): L1,
@@ -95,7 +96,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
 }
 
 # Left out where they must not exist; then they are 404, not forbidden.
-OPTIONAL = frozenset({("GET", "/openapi.json"), ("GET", "/docs")})
+OPTIONAL = frozenset({("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/{file}")})
 
 
 def rate_of(method: str, path: str, rule: Rule) -> RateClass | None:

@@ -71,8 +71,7 @@ def measure(base_url: str, authority: Path | None, account: Account) -> list[Fig
     tls = ssl.create_default_context(cafile=str(authority)) if authority is not None else None
     try:
         # The sender shares its processors with the stack: what it needs, the stack lacks.
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_measure(base_url, tls or ssl.create_default_context(), account))
+        return uvloop.run(_measure(base_url, tls or ssl.create_default_context(), account))
     except ClientError as error:
         raise GadError(str(error), remedy="look at `gad status`, then measure again") from error
 

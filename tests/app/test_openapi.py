@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -190,10 +191,34 @@ def test_what_has_a_version_comes_with_its_etag(document: dict[str, Any]) -> Non
     assert not with_etag & {("GET", "/health/ready"), ("GET", "/api/v1/stats/users/{user_id}")}
 
 
+async def test_the_reference_is_whole_and_of_this_site(stores: Stores) -> None:
+    process = build(settings_for(stores))
+    transport = httpx.ASGITransport(app=process.public)
+    async with httpx.AsyncClient(transport=transport, base_url=f"https://{HOST}") as client:
+        page = await client.get("/docs")
+        parts = re.findall(r'(?:src|href)="([^"]*)"', page.text)
+        found = {part: await client.get(part) for part in parts if not part.startswith("data:")}
+        assert_problem(await client.get("/docs/favicon.png"), 404, "not_found")
+        assert_problem(await client.get("/docs/..%2Fcore.py"), 404, "not_found")
+    await process.close()
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self';" in policy
+    assert "<script>" not in page.text  # the policy forbids it
+    types = {part: (answer.status_code, answer.headers["content-type"]) for part, answer in found.items()}
+    script, style = "text/javascript; charset=utf-8", "text/css; charset=utf-8"
+    assert types == {
+        "/docs/swagger-ui.css": (200, style),
+        "/docs/swagger-ui-bundle.js": (200, script),
+        "/docs/start.js": (200, script),
+    }
+    assert "SwaggerUIBundle" in found["/docs/swagger-ui-bundle.js"].text
+
+
 async def test_production_shows_no_document(stores: Stores) -> None:
     process = build(settings_for(stores, env="production"))
     transport = httpx.ASGITransport(app=process.public)
     async with httpx.AsyncClient(transport=transport, base_url=f"https://{HOST}") as client:
-        for path in ("/openapi.json", "/docs", "/redoc"):
+        for path in ("/openapi.json", "/docs", "/docs/start.js", "/redoc"):
             assert_problem(await client.get(path), 404, "not_found")
     await process.close()
