@@ -14,9 +14,10 @@ from infra.components.declaration import Declaration
 from infra.components.images import Images, ImagesArgs
 from infra.components.migration import Migration, MigrationArgs
 from infra.components.network import Network, NetworkArgs, StoreNetwork, StoreNetworkArgs
-from infra.components.postgres import Postgres, PostgresArgs
+from infra.components.postgres import Postgres
 from infra.components.proxy import Proxy, ProxyArgs
 from infra.components.redis import Redis, RedisArgs
+from infra.components.service import StoreArgs
 from infra.last_release import last_release, parse_recorded
 from infra.migrator import SECRETS
 from infra.names import DATA_ROLES, part_of
@@ -77,7 +78,7 @@ def build(settings: Settings, recorded: Recorded | None) -> Outputs:
     )
     database = Postgres(
         "postgres",
-        PostgresArgs(
+        StoreArgs(
             host=data,
             names=names,
             image=settings.images["postgres"],

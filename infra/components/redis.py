@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pulumi_docker as docker
-from pulumi import ComponentResource, Resource, ResourceOptions
+from pulumi import ResourceOptions
 
-from infra.components.container import (
-    ContainerArgs,
-    Declared,
-    Health,
-    Mount,
-    Port,
-    declared,
-    hardened_container,
-)
-from infra.components.files import HostFiles, HostFilesArgs
-from infra.components.host import Host
-from infra.components.volume import data_volume
-from infra.names import DATA_PORTS, Names
+from infra.components.container import Health
+from infra.components.service import Form, Service, StoreArgs
+from infra.names import DATA_PORTS
 
 UID = 10071
 PORT = DATA_PORTS["redis"]
@@ -32,76 +21,33 @@ TLS_HEALTH = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class RedisArgs:
-    """`config` is the archive of redis.conf; the accounts are among the secrets."""
+class RedisArgs(StoreArgs):
+    """The accounts are among the secrets."""
 
-    host: Host
-    names: Names
-    image: str
-    network: docker.Network
-    network_role: str
-    host_dir: str
-    config: str
-    config_revision: str
-    secrets: HostFiles
-    memory_mib: int
-    cpus: str
-    pids: int
-    needs: tuple[Resource, ...]
-    publish_at: str | None  # the address where another server reaches it; None: on its network only
     tls: bool
 
 
-class Redis(ComponentResource):
-    """The Redis server, reachable as `redis:6379` on the data network by the account `gad` only."""
+class Redis(Service):
+    """The Redis server, reachable as `redis:6379` on the data network by the account `gad` only.
 
-    server: docker.Container
-    declared: Declared
+    Its configuration is redis.conf.
+    """
 
     def __init__(self, name: str, args: RedisArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("stack:data:Redis", name, None, opts)
-        volume = data_volume(
-            f"{name}-data", args.host, args.names, role="redis", parent=self, data_class="internal"
-        )
-        config = HostFiles(
-            f"{name}-config",
-            HostFilesArgs(
-                host=args.host,
-                parent_dir=f"{args.host_dir}/config/redis",
-                revision=args.config_revision,
-                archive=args.config,
-                secret=False,
-            ),
-            opts=ResourceOptions(parent=self),
-        )
-        container = ContainerArgs(
-            host=args.host,
-            name=args.names.container("redis"),
-            image=args.image,
+        form = Form(
+            role="redis",
+            data_class="internal",
             uid=UID,
-            labels=args.names.labels("redis", "internal"),
-            networks=((args.names.network(args.network_role), "redis"),),
-            mounts=(
-                Mount(kind="bind", source=config.path, target="/etc/gad/redis"),
-                Mount(kind="bind", source=args.secrets.path, target="/run/gad/secrets"),
-                Mount(
-                    kind="volume", source=args.names.volume("redis"), target="/var/lib/redis", read_only=False
-                ),
-            ),
+            networks=(args.network_role,),
+            config_at="/etc/gad/redis",
+            data_at="/var/lib/redis",
+            mounts=(args.secrets_mount,),
             tmpfs=("/tmp",),  # noqa: S108  (inside the container)
             workdir="/var/lib/redis",
             health=Health(test=TLS_HEALTH if args.tls else ("CMD", "gad-redis-health")),
-            memory_mib=args.memory_mib,
-            cpus=args.cpus,
-            pids=args.pids,
             grace_s=30,  # a stop flushes the append-only file
-            ports=(Port(ip=args.publish_at, external=PORT, internal=PORT),) if args.publish_at else (),
+            ports=args.publishes(PORT),
+            needs=(args.network, args.secrets),
         )
-        self.declared = declared(container)
-        self.server = hardened_container(
-            f"{name}-server",
-            container,
-            parent=self,
-            depends_on=[args.network, volume, config, args.secrets, *args.needs],
-        )
-        self.register_outputs({})
+        self._run(name, args, form)
