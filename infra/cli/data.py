@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -127,6 +128,42 @@ def check(stack: Stack = "dev") -> None:
     Example:  gad db check dev
     """
     _schema(stack, "check")
+
+
+@db_commands.command("lint")
+def lint(
+    stack: Stack = "dev",
+    file: Annotated[Path | None, typer.Option(help="Read this file of SQL, and no stack.")] = None,
+    contract: Annotated[
+        bool, typer.Option("--contract", help="Approve what steps that raise min_ordinal take away.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read the steps that the declared image would run on a stack's schema, before any of them runs.
+
+    squawk and the rules of releases: nothing that the release before needs is taken away, and nobody waits
+    for a lock. Each refusal names the statement and how to do it instead. Exit code 4 if there are any.
+
+    Example:  gad db lint staging
+    """
+    from infra.operate.migration_lint import lint_file, lint_pending
+    from infra.operate.preflight import load_settings
+    from infra.operate.pulumi import Pulumi
+
+    if file is not None:
+        refused = lint_file(file, contract=contract)
+    else:
+        image = load_settings(Pulumi(ROOT, stack)).images["app"]
+        refused = lint_pending(_outputs(stack), image, contract=contract)
+    if as_json:
+        print_json([asdict(each) for each in refused])
+    else:
+        for each in refused:
+            typer.echo(f"{each.step or 'before any step'}, line {each.line}: {each.statement}")
+            typer.echo(f"  {each.rule}: {each.why}\n  remedy: {each.recipe}")
+        typer.echo(f"{len(refused) or 'no'} statement{'' if len(refused) == 1 else 's'} refused")
+    if refused:
+        raise typer.Exit(int(Exit.REFUSED))
 
 
 def _schema(stack: str, command: Command) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets as random
 import shlex
 import subprocess
@@ -36,6 +37,18 @@ def run(outputs: StackOutputs, command: Command) -> tuple[str, Exit]:
     if done.returncode in {Exit.OK, Exit.DIFFERENT}:
         return done.stdout.strip(), Exit(done.returncode)
     raise refusal(outputs.stack, done.returncode, done.stderr)
+
+
+def current(outputs: StackOutputs) -> str:
+    """The revision the schema is at; `base` if it is empty. Raises GadError."""
+    said, _ = run(outputs, "current")
+    found = re.match(r"schema is at (\w+)", said)
+    if found is None:
+        raise GadError(
+            f"the schema of stack {outputs.stack} does not say what it is at: {said}",
+            remedy=f"look at `gad status {outputs.stack}`",
+        )
+    return found[1]
 
 
 def script(outputs: StackOutputs, command: Command, suffix: str) -> str:

@@ -1,0 +1,103 @@
+"""The steps a release would run on a stack's schema, read before any of them runs."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from infra.errors import GadError
+from infra.operate import schema
+from infra.operate.migration_rules import UNASKED, Refusal, Warned, judge, pending
+from infra.operate.outputs import StackOutputs
+from infra.operate.server import line_to
+
+PG_VERSION = "17"  # the catalogue's PostgreSQL
+SECONDS = 120
+
+
+class _Found(BaseModel):
+    """One entry of squawk's JSON report."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    line: int
+    column: int
+    line_end: int
+    column_end: int
+    level: str
+    rule_name: str
+    message: str
+    help: str | None
+
+
+_REPORT = TypeAdapter(list[_Found])
+
+
+def lint(sql: str, *, contract: bool) -> list[Refusal]:
+    """Ask squawk and our own rules. Raises GadError if squawk cannot be asked."""
+    return judge(sql, _squawk(sql), contract=contract)
+
+
+def lint_file(path: Path, *, contract: bool) -> list[Refusal]:
+    """A file of SQL, as `python -m app.migrate sql` writes it. Raises GadError if it cannot be read."""
+    try:
+        return lint(path.read_text(encoding="utf-8"), contract=contract)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise GadError(f"{path}: {reason}", remedy="name a file of SQL") from error
+
+
+def lint_pending(outputs: StackOutputs, image: str, *, contract: bool) -> list[Refusal]:
+    """The steps of `image` that the stack's schema has not had. Raises GadError."""
+    revision = schema.current(outputs)
+    sql = _chain(outputs, image)
+    try:
+        wanted = pending(sql, revision)
+    except ValueError as error:
+        raise GadError(
+            f"the schema of stack {outputs.stack} is at {revision}, which {image} does not know",
+            remedy="release a version that is not older than the schema",
+        ) from error
+    return lint(wanted, contract=contract)
+
+
+def _chain(outputs: StackOutputs, image: str) -> str:
+    """All steps of an image as SQL, written in a container without a network or a secret."""
+    words = [
+        *("docker", "run", "--rm", "--network=none", "--read-only", "--cap-drop=ALL"),
+        *("--security-opt=no-new-privileges:true", "--memory=256m", "--pids-limit=64"),
+        *(image, "python", "-m", "app.migrate", "sql"),
+    ]
+    if outputs.server is not None:
+        words = line_to(outputs.server).running(shlex.join(words))
+    done = _run(words)
+    if done.returncode:
+        raise schema.refusal(outputs.stack, done.returncode, done.stderr)
+    return done.stdout
+
+
+def _squawk(sql: str) -> list[Warned]:
+    program = Path(sys.executable).with_name("squawk")
+    if not program.exists():
+        raise GadError("squawk is not installed beside gad", remedy="run `gad setup`")
+    excluded = [f"--exclude={rule}" for rule in UNASKED]
+    done = _run(
+        [str(program), f"--pg-version={PG_VERSION}", "--reporter=json", "--stdin-filepath=sql", *excluded],
+        sql,
+    )
+    try:
+        report = _REPORT.validate_json(done.stdout)
+    except ValidationError as error:
+        words = (done.stderr.strip() or "no report").splitlines()[-1]
+        raise GadError(f"squawk gave no report: {words}", remedy="run `gad setup`, then ask again") from error
+    return [Warned(each.line, each.rule_name, each.message, each.help or "") for each in report]
+
+
+def _run(words: Sequence[str], given: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, input=given, text=True, capture_output=True, check=False, timeout=SECONDS)
