@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import tarfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -143,7 +144,8 @@ def await_ssh(port: int) -> None:
     deadline = time.monotonic() + START_S
     while True:
         try:
-            transport = paramiko.Transport(("127.0.0.1", port))
+            # Not an address to paramiko, which leaves the socket of a refused connection open.
+            transport = paramiko.Transport(socket.create_connection(("127.0.0.1", port), timeout=START_S))
         except (OSError, paramiko.SSHException):
             if time.monotonic() > deadline:
                 raise
