@@ -24,11 +24,8 @@ from .connection import Connection, json_object
 from .container_body import labels
 from .contract import NETWORK
 from .recorded import outputs_of
+from .removal import remove_when_free, too_late
 from .typed import flag, objects, text, words
-
-# Seconds a deletion waits for the last container to leave: observed with the official plugin.
-REMOVE_TIMEOUT_S = 30
-REMOVE_INTERVAL_S = 0.5
 
 
 class Network(Resource):
@@ -85,19 +82,13 @@ class Network(Resource):
         """Remove it, waiting for containers that are on their way out. Raises GadError when some stay."""
         del inputs
         client = self._connection.client()
-        waited = 0.0
-        while True:
-            try:
-                client.remove_network(id_)
-            except NotFound:
-                return
-            except APIError as error:
-                if waited >= REMOVE_TIMEOUT_S:
-                    raise self._in_use(id_, text(state, "name"), error) from error
-            else:
-                return
-            call.wait(REMOVE_INTERVAL_S, f"the network {text(state, 'name')} to be free")
-            waited += REMOVE_INTERVAL_S
+        name = text(state, "name")
+        remove_when_free(
+            call,
+            lambda: client.remove_network(id_),
+            f"network {name}",
+            lambda error: self._in_use(id_, name, error),
+        )
 
     def _in_use(self, id_: str, name: str, error: APIError) -> GadError:
         with self._connection.explained(f"read network {name}"):
@@ -110,8 +101,7 @@ class Network(Resource):
         ]
         by = f"in use by {', '.join(sorted(users))}" if users else str(error.explanation)
         return GadError(
-            f"timeout while waiting for the network {name} to be removed "
-            f"(still pending after {REMOVE_TIMEOUT_S}s): it is {by}",
+            f"{too_late(f'network {name}')}: it is {by}",
             remedy="disconnect or remove the container and run again",
         )
 

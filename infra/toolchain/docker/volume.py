@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from docker.errors import APIError, NotFound
+from docker.errors import NotFound
 
 from infra.toolchain.plugin import Call, Change, Created, Properties, ReadBack, Resource, Schema, Updated
 
@@ -10,11 +10,8 @@ from .connection import Connection, daemon_error, json_object
 from .container_body import labels
 from .contract import VOLUME
 from .recorded import outputs_of
+from .removal import remove_when_free, too_late
 from .typed import text, words
-
-# Seconds a deletion waits for the last container to let go, as for networks.
-REMOVE_TIMEOUT_S = 30
-REMOVE_INTERVAL_S = 0.5
 
 
 class Volume(Resource):
@@ -65,23 +62,12 @@ class Volume(Resource):
         """Remove it with its data, waiting for containers that are on their way out."""
         del inputs, state
         client = self._connection.client()
-        waited = 0.0
-        while True:
-            try:
-                client.remove_volume(id_)
-            except NotFound:
-                return
-            except APIError as error:
-                if waited >= REMOVE_TIMEOUT_S:
-                    raise daemon_error(
-                        f"timeout while waiting for the volume {id_} to be removed "
-                        f"(still pending after {REMOVE_TIMEOUT_S}s)",
-                        error,
-                    ) from error
-            else:
-                return
-            call.wait(REMOVE_INTERVAL_S, f"the volume {id_} to be free")
-            waited += REMOVE_INTERVAL_S
+        remove_when_free(
+            call,
+            lambda: client.remove_volume(id_),
+            f"volume {id_}",
+            lambda error: daemon_error(too_late(f"volume {id_}"), error),
+        )
 
 
 def volume_state(inspect: Properties, recorded: Properties) -> Properties:

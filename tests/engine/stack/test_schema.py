@@ -31,3 +31,16 @@ def test_a_schema_changed_by_hand_is_named(checkout: Checkout, client: docker.Do
     finally:
         psql(checkout, client, "ALTER TABLE officers DROP COLUMN by_hand")
     assert "equals the models" in checkout.gad("db", "check", STACK).succeeded().out
+
+
+def test_the_steps_to_come_are_judged(checkout: Checkout, client: docker.DockerClient) -> None:
+    assert "no statements refused" in checkout.gad("db", "lint", STACK).succeeded().out
+    psql(checkout, client, "CREATE TABLE kept AS SELECT version_num FROM alembic_version")
+    try:
+        psql(checkout, client, "UPDATE alembic_version SET version_num = '0001'")
+        assert checkout.gad("db", "lint", STACK, "--json").succeeded().out.strip() == "[]"
+        psql(checkout, client, "UPDATE alembic_version SET version_num = 'later'")
+        assert "is at later, which" in checkout.gad("db", "lint", STACK).failed(1).err
+    finally:
+        psql(checkout, client, "UPDATE alembic_version SET version_num = (SELECT version_num FROM kept)")
+        psql(checkout, client, "DROP TABLE kept")
