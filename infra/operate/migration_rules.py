@@ -78,7 +78,7 @@ _WHY = {
 }
 # What squawk does not look at, by how a statement begins.
 _OURS = tuple(
-    (re.compile(beginning), rule)
+    (re.compile(beginning, re.IGNORECASE), rule)
     for rule, beginning in (
         ("rewriting-rows", r"(UPDATE|DELETE FROM|TRUNCATE)\b(?! (ONLY )?(schema_info|alembic_version)\b)"),
         ("rewriting-rows", r"INSERT INTO .*\bSELECT\b"),
@@ -91,8 +91,11 @@ _OURS = tuple(
     )
 )
 _STEP = re.compile(r"-- Running upgrade (\w*) ?-> (\w+)")
-_CONTRACTS = re.compile(r"UPDATE schema_info SET .*\bmin_ordinal\b")
-_MADE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?([\w.]+)")
+_CONTRACTS = re.compile(r"UPDATE schema_info SET .*\bmin_ordinal\b", re.IGNORECASE)
+_MADE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?([\w.]+)", re.IGNORECASE)
+_WRITTEN = re.compile(
+    r"(?:UPDATE|DELETE FROM|INSERT INTO|TRUNCATE(?: TABLE)?) (?:ONLY )?([\w.]+)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -172,9 +175,11 @@ def _ours(statements: Sequence[_Statement]) -> Iterator[Warned]:
     for each in statements:
         new = made.setdefault(each.step, set())
         new.update(_MADE.findall(each.words))
-        is_new = any(re.search(rf"\b{re.escape(name)}\b", each.words) for name in new)
+        written = _WRITTEN.match(each.words)
+        if written and written[1] in new:
+            continue
         for beginning, rule in _OURS:
-            if beginning.match(each.words) and not (rule == "rewriting-rows" and is_new):
+            if beginning.match(each.words):
                 yield Warned(each.first, rule, _WHY[rule], "")
 
 

@@ -70,6 +70,8 @@ CORPUS = (
     ("UPDATE tasks SET notes = '' WHERE notes IS NULL", ("rewriting-rows",)),
     ("DELETE FROM tasks WHERE deleted_at IS NOT NULL", ("rewriting-rows",)),
     ("TRUNCATE tasks", ("rewriting-rows",)),
+    ("update tasks set notes = ''", ("rewriting-rows",)),
+    ("CREATE TABLE r (id bigint); UPDATE tasks SET notes = (SELECT 'a' FROM r)", ("rewriting-rows",)),
     (
         "INSERT INTO task_metrics SELECT type, priority, count(*) FROM tasks GROUP BY 1, 2",
         ("rewriting-rows",),
