@@ -119,6 +119,7 @@ async def scene_of(
 ) -> Scene:
     """What the path names, all of it this person's; the task is where the route's action fits."""
     ids = {"user_id": someone.user, "officer_id": str(someone.officer), "purpose": "location_sharing"}
+    ids["file"] = "start.js"
     if "{task_id}" in path:
         people = {"delegate": someone.user, "officers": [someone.officer]}
         task = await ask(client, chief, "/tasks", {"title": TITLE, "type": "patrol", **people})

@@ -81,27 +81,27 @@ def test_a_new_image_replaces_the_idle_slot_and_turns_the_route(
     source.write_text(before_text)
     checkout.gad("images", "build", "app").succeeded()
     # The other slot still has that image: the way back is the route alone.
-    assert changed(checkout.pulumi("preview").succeeded().out) >= {"route-turn"}
-    assert not {n for n in changed(checkout.pulumi("preview").succeeded().out) if n.startswith("api-")}
+    back = changed(checkout.pulumi("preview").succeeded().out)
+    assert "route-turn" in back
+    assert not {name for name in back if name.startswith("api-")}
     checkout.gad("up", STACK, "--no-verify").succeeded()
     assert checkout.containers(client) == after
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "expected"),
-    [
-        ("redis.memory_mib", 288, {"redis-server"}),
-        ("postgres.pids", 300, {"postgres-server-pids"}),
-        ("proxy.hsts", True, {"proxy-config-write", "proxy-server", "proxy-server-pids"}),
-    ],
+EDITS: tuple[tuple[str, object, set[str]], ...] = (
+    ("redis.memory_mib", 288, {"redis-server"}),
+    ("postgres.pids", 300, {"postgres-server-pids"}),
+    ("proxy.hsts", True, {"proxy-config-write", "proxy-server", "proxy-server-pids"}),
 )
-def test_an_edit_changes_what_its_preview_names(
-    checkout: Checkout, key: str, value: object, expected: set[str]
-) -> None:
-    original = checkout.edit(key, value)
+
+
+def test_an_edit_changes_what_its_preview_names(checkout: Checkout) -> None:
+    original = checkout.stack_file.read_text()
     try:
-        assert changed(checkout.pulumi("preview").succeeded().out) == expected
-        assert done(checkout.gad("up", STACK, "--no-verify").succeeded().err) == expected
+        for key, value, expected in EDITS:  # one upon the other
+            checkout.edit(key, value)
+            assert changed(checkout.pulumi("preview").succeeded().out) == expected
+            assert done(checkout.gad("up", STACK, "--no-verify").succeeded().err) == expected
         assert changed(checkout.pulumi("preview", "--refresh").succeeded().out) == set()
     finally:
         checkout.stack_file.write_text(original)
