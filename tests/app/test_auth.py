@@ -253,6 +253,7 @@ def test_the_table_covers_every_route_and_no_more(process: Process) -> None:
         sorted(
             [
                 ("GET", "/docs"),
+                ("GET", "/docs/{file}"),
                 ("GET", "/health/live"),
                 ("GET", "/health/ready"),
                 ("GET", "/openapi.json"),
