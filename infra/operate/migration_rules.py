@@ -135,20 +135,13 @@ def pending(sql: str, revision: str) -> str:
     """
     if revision == BASE:
         return sql
-    before, found, after = _cut(sql, revision)
-    if not found:
+    steps = [*_STEP.finditer(sql)]
+    if not any(revision in step.groups() for step in steps):
         raise ValueError(revision)
-    return "\n" * before.count("\n") + after
-
-
-def _cut(sql: str, revision: str) -> tuple[str, bool, str]:
-    """At the first step that starts from a revision; behind everything if it is the last."""
-    for match in _STEP.finditer(sql):
-        if match[1] == revision:
-            begin = sql.rfind("BEGIN;", 0, match.start())
-            at = begin if begin >= 0 else match.start()
-            return sql[:at], True, sql[at:]
-    return sql, any(match[2] == revision for match in _STEP.finditer(sql)), ""
+    following = next((step.start() for step in steps if step[1] == revision), len(sql))
+    begin = sql.rfind("BEGIN;", 0, following) if following < len(sql) else following
+    at = begin if begin >= 0 else following
+    return "\n" * sql.count("\n", 0, at) + sql[at:]
 
 
 def judge(sql: str, warned: Sequence[Warned], *, contract: bool = False) -> list[Refusal]:
