@@ -15,6 +15,7 @@ from infra.host.controls import Os, Values
 # Shells that let nobody in; `sync` only writes to disk.
 CLOSED_SHELLS = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync")
 VARIABLE = "GAD_HOST_RUN"  # path of the JSON file of a HostRun, for the process that runs pyinfra
+ENDED = "the connection ended, or the server did"  # what that process says of it, in its log
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Account = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]

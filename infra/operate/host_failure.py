@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from infra.errors import GadError
+from infra.host.plan import ENDED
 from infra.operate import server
 from infra.ssh import SshAccess
 
@@ -15,7 +16,7 @@ ENDING = re.compile(r"^--> |^Traceback \(most recent call last\)")
 NOISE = re.compile(
     r"^\s*(\[[^\]]*\]\s*)?(Error: (executed \d+ commands?|could not load fact: .*)|Success|No changes)?\s*$"
 )
-LOST = "Command socket/SSH error|Socket is closed|SSH session not active|EOFError|the connection ended"
+LOST = "Command socket/SSH error|Socket is closed|SSH session not active|EOFError|" + ENDED
 # Of a server that goes down: its systemd no longer answers.
 LOST += "|Transport endpoint is not connected|Failed to connect to .*bus|Broken pipe"
 # What apt, dpkg, the kernel and SSH say → what to do before the next run, which goes on from there.
@@ -35,9 +36,10 @@ def failure(log: str, address: str) -> GadError:
     """Why a run ended early, out of pyinfra's log: it prints no report then."""
     lines = re.sub(r"\x1b\[[0-9;]*m", "", log).splitlines()
     starts = [i for i, line in enumerate(lines) if STARTING.search(line)]
+    gone = f"--> {ENDED}" in lines
     changed = sum(1 for line in lines if re.search(r"\]\s+Success$", line))
     if not starts:
-        reason = " ".join(" ".join(lines[-6:]).split())
+        reason = ENDED if gone else " ".join(" ".join(lines[-6:]).split())
         return GadError(
             f"{address} was not changed: {reason or 'pyinfra gave no reason'}",
             remedy=f"{_remedy(reason)}, then run it again",
@@ -47,8 +49,8 @@ def failure(log: str, address: str) -> GadError:
     match = STARTING.search(lines[begin])
     name = match["name"].strip() if match else "an operation"
     reason = _reason(lines[begin + 1 : stop])
-    if not reason or re.search(LOST, reason):
-        reason = "the connection ended, or the server did"
+    if gone or not reason or re.search(LOST, reason):
+        reason = ENDED
     return GadError(
         f"{address}: {name}: {reason}",
         remedy=f"{_remedy(reason)}, then run it again: it goes on from there "

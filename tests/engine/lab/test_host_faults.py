@@ -268,11 +268,12 @@ def test_a_run_that_is_killed_between_the_change_and_its_proof(server: Server, c
     assert armed(container) == "inactive"
 
 
-def test_a_server_that_restarts_in_the_middle(server: Server, container: Container) -> None:
+@pytest.mark.parametrize("after_s", [0, 3], ids=["while it is asked", "while it is changed"])
+def test_a_server_that_restarts_in_the_middle(server: Server, container: Container, after_s: float) -> None:
     server.run("echo by hand >>/etc/motd")
     with running(server) as process:
         await_deploy(process, container)
-        time.sleep(3)  # past the facts that come first
+        time.sleep(after_s)
         container.restart(timeout=0)
         assert process.stderr is not None
         said = process.stderr.read().splitlines()

@@ -94,6 +94,19 @@ def test_a_failure_before_all_operations_changed_nothing() -> None:
     assert error.fact.endswith("this server is debian-12")
 
 
+@pytest.mark.parametrize("began", [False, True], ids=["while it is asked", "while it is changed"])
+def test_a_connection_that_ended_is_the_reason_and_not_what_was_said_before(*, began: bool) -> None:
+    """The lines of a question that was cut off look like those of one that failed."""
+    start = "--> Starting operation: Write\n" if began else ""
+    cut = "[192.0.2.7] mac umac-64\n[192.0.2.7] Error: could not load fact: Algorithms \n\n"
+    end = "--> Disconnecting from hosts...\n--> the connection ended, or the server did\n"
+    error = host_failure.failure(f"{start}{cut}{end}--> pyinfra error: No hosts remaining!\n", "192.0.2.7")
+    assert error.fact == (
+        f"192.0.2.7{': Write' if began else ' was not changed'}: the connection ended, or the server did"
+    )
+    assert error.remedy.startswith("see whether it is up and reached from here")
+
+
 @pytest.mark.parametrize(("port", "name"), [(22, "192.0.2.7"), (2222, "[192.0.2.7]:2222")])
 def test_a_known_host_is_named_as_a_client_looks_for_it(port: int, name: str) -> None:
     access = SshAccess(**{**vars(ACCESS), "port": port})
