@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from stores import ROOT, Stores, free_port, wait_for
+from stores import ROOT, Stores, wait_for
 
 from app.limits import RateClass
+from tests.ports import free_port
 
 SECRETS = ("database_url", "redis_url", "jwt_secret", "hmac_key", "kek")
 

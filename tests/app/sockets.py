@@ -13,7 +13,7 @@ from bodies import Caller
 from conftest import settings_for
 from served import SECRETS, Served, environment, served
 from sqlalchemy import text
-from stores import Stores, free_port
+from stores import Stores
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -22,6 +22,7 @@ from app.db import Database, Read
 from app.events import Event, emit
 from app.main import Process, build
 from app.outbox import COUNT_PENDING
+from tests.ports import free_port
 
 PENDING = Read(text(COUNT_PENDING))
 LIMITLESS = {"GAD_RATE_WS": "1000000", "GAD_RATE_ANONYMOUS": "1000000"}

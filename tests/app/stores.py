@@ -20,6 +20,8 @@ import docker
 import docker.errors
 from docker.models.containers import Container
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / ".gad" / "images.lock.json"
 REDIS_RIGHTS = "~gad:* &gad:* +@all -@admin -@dangerous +info"  # as the stack gives them
@@ -32,13 +34,6 @@ def image(name: str) -> str:
         raise RuntimeError(f"{LOCK} is missing: run `gad images build` first")
     entries = json.loads(LOCK.read_text())["images"]
     return str(next(entry["image_id"] for entry in entries if entry["name"] == name))
-
-
-def free_port() -> int:
-    """A loopback port nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def wait_for(is_true: Callable[[], bool], what: str, *, within_s: float = UP_S) -> float:

@@ -16,12 +16,13 @@ import pytest
 from bodies import HOST, Callers, Token, assert_problem, bearer, open_session
 from conftest import settings_for
 from served import environment, run, served
-from stores import Stores, free_port, wait_for
+from stores import Stores, wait_for
 
 from app.auth.revocation import CHANNEL
 from app.auth.sessions import CACHED_S, Revoked
 from app.main import Process, build
 from app.settings import Settings
+from tests.ports import free_port
 
 ME = "/api/v1/users/me"
 PASSWORD = "ocho caballos verdes"  # pragma: allowlist secret

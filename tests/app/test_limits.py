@@ -12,7 +12,7 @@ import httpx
 import pytest
 from bodies import HOST, Callers, assert_problem
 from conftest import settings_for
-from stores import Stores, free_port
+from stores import Stores
 
 from app import metrics
 from app.cache import Cache
@@ -20,6 +20,7 @@ from app.errors import Problem
 from app.limits import RETRY_S, SUBJECTS, WINDOW_S, Limits, RateClass, address_of
 from app.main import Process, build
 from app.policy import RULES, rate_of
+from tests.ports import free_port
 
 ME = "/api/v1/users/me"
 LOGIN = "/api/v1/auth/login"

@@ -27,6 +27,7 @@ from infra.operate.images.progress import reporting
 from infra.operate.images.push import push
 from infra.operate.images.recipe import Recipe, build
 from infra.operate.images.registry import Registry, ensure_running, local_registry
+from tests.ports import free_port
 
 pytestmark = pytest.mark.engine
 
@@ -484,9 +485,7 @@ def test_stopping_it_is_a_clean_shutdown(database: Database) -> None:
 @pytest.fixture
 def registry(engine: Engine) -> Iterator[Registry]:
     """A registry of the test's own at a free port; the shared one stays as it is."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        made = Registry(free.getsockname()[1])
+    made = Registry(free_port())
     yield made
     for container in engine.client.containers.list(all=True, filters={"name": made.container}):
         container.remove(force=True, v=True)

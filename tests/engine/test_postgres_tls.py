@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from app.settings import PoolSize
 from infra import render
 from infra.image_lock import read_lock
 from infra.tls_pair import make_pair
+from tests.ports import free_port
 
 pytestmark = pytest.mark.engine
 
@@ -89,9 +89,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
     config = write(folder / "config", {file.path: file.text for file in rendered})
     trusted = write(folder / "trusted", {"postgres_ca.crt": pair.certificate})
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = free_port()
     client = docker.from_env()
     container = client.containers.run(
         read_lock(ROOT).require("postgres").image_id,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
-import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from docker.errors import NotFound
 
 from tests.engine.conformance.harness import Declared, Recorded, Run, Stack
 from tests.engine.conformance.images import TestImages
+from tests.ports import free_ports
 
 Json = dict[str, Any]
 DATA: Json = yaml.safe_load(Path(__file__).with_name("docker.yaml").read_text())
@@ -161,7 +161,7 @@ class Recorder:
         self.client = client
         self._new_stack = new_stack
         subnet = f"10.{64 + secrets.randbelow(190)}"
-        ports = [str(port) for port in _free_ports(len(CASES))]
+        ports = [str(port) for port in free_ports(len(CASES))]
         self.cases = {}
         for data, port in zip(CASES, ports, strict=True):
             name = re.sub(r"[._]", "-", data["case"])
@@ -293,14 +293,3 @@ def container_facts(found: Json, image: Json) -> Json:
             for mount in found["Mounts"]
         ],
     }
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

@@ -17,6 +17,7 @@ from infra.errors import Exit, GadError
 from infra.operate import lab, lab_engine, owned
 from infra.operate.lab import LabName
 from tests.engine.lab.server import ROOT, name_of, on
+from tests.ports import free_port
 
 pytestmark = pytest.mark.engine
 
@@ -102,10 +103,8 @@ def test_a_taken_port_is_said_and_leaves_nothing(client: docker.DockerClient, na
 def test_a_port_that_is_not_asked_for_is_any_free_one(
     name: LabName, monkeypatch: pytest.MonkeyPatch, client: docker.DockerClient
 ) -> None:
-    with taken_port() as port, socket.socket() as free:
-        free.bind((lab.ADDRESS, 0))
-        other = free.getsockname()[1]
-        free.close()
+    other = free_port()
+    with taken_port() as port:
         monkeypatch.setattr("infra.operate.lab.candidates", lambda *_: iter((port, other)))
         made = lab_engine.up(ROOT, name.name, print)
     assert made.port == other

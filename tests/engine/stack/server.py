@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import socket
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import docker
 from docker.models.containers import Container
 
 from tests.engine.conformance.sshd import await_ssh, sshd_image, throwaway_key
+from tests.ports import free_port
 
 SOCKET = "/var/run/docker.sock"
 ACCOUNT, UID = "deploy", 2000
@@ -48,14 +48,6 @@ class Server:
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     content = archive.extractfile(member)
     return content.read() if content is not None else b""
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nothing has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.engine.stack.checkout import STACK, Checkout, Command, Ran
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -149,9 +150,7 @@ def test_staging_without_secrets_says_how_to_get_them(checkout: Checkout) -> Non
 
 @pytest.mark.usefixtures("staging_file")
 def test_an_unreachable_server_and_a_placeholder(checkout: Checkout) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
+    port = free_port()
 
     def taken_as_it_is(config: dict[str, object]) -> None:
         server = config["grupo-gad:server"]

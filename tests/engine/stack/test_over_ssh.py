@@ -16,7 +16,8 @@ import yaml
 from tests.engine.conformance.sshd import throwaway_key
 from tests.engine.stack.checkout import Checkout, Ran
 from tests.engine.stack.leaks import ProcessWatch, leaks, needles_of, process_watch
-from tests.engine.stack.server import ACCOUNT, Server, free_port, server
+from tests.engine.stack.server import ACCOUNT, Server, server
+from tests.ports import free_port
 
 STACK = f"remote-{os.getpid()}"
 CORE = ("app", "postgres", "redis", "caddy")
