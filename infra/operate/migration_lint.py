@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -14,7 +12,6 @@ from infra.errors import GadError
 from infra.operate import schema
 from infra.operate.migration_rules import UNASKED, Refusal, Warned, judge, pending
 from infra.operate.outputs import StackOutputs
-from infra.operate.server import line_to
 
 PG_VERSION = "17"  # the catalogue's PostgreSQL
 SECONDS = 120
@@ -56,7 +53,7 @@ def lint_file(path: Path, *, contract: bool) -> list[Refusal]:
 def lint_pending(outputs: StackOutputs, image: str, *, contract: bool) -> list[Refusal]:
     """The steps of `image` that the stack's schema has not had. Raises GadError."""
     revision = schema.current(outputs)
-    sql = _chain(outputs, image)
+    sql = schema.steps(outputs, image)
     try:
         wanted = pending(sql, revision)
     except ValueError as error:
@@ -67,29 +64,18 @@ def lint_pending(outputs: StackOutputs, image: str, *, contract: bool) -> list[R
     return lint(wanted, contract=contract)
 
 
-def _chain(outputs: StackOutputs, image: str) -> str:
-    """All steps of an image as SQL, written in a container without a network or a secret."""
-    words = [
-        *("docker", "run", "--rm", "--network=none", "--read-only", "--cap-drop=ALL"),
-        *("--security-opt=no-new-privileges:true", "--memory=256m", "--pids-limit=64"),
-        *(image, "python", "-m", "app.migrate", "sql"),
-    ]
-    if outputs.server is not None:
-        words = line_to(outputs.server).running(shlex.join(words))
-    done = _run(words)
-    if done.returncode:
-        raise schema.refusal(outputs.stack, done.returncode, done.stderr)
-    return done.stdout
-
-
 def _squawk(sql: str) -> list[Warned]:
     program = Path(sys.executable).with_name("squawk")
     if not program.exists():
         raise GadError("squawk is not installed beside gad", remedy="run `gad setup`")
     excluded = [f"--exclude={rule}" for rule in UNASKED]
-    done = _run(
+    done = subprocess.run(
         [str(program), f"--pg-version={PG_VERSION}", "--reporter=json", "--stdin-filepath=sql", *excluded],
-        sql,
+        input=sql,
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=SECONDS,
     )
     try:
         report = _REPORT.validate_json(done.stdout)
@@ -97,7 +83,3 @@ def _squawk(sql: str) -> list[Warned]:
         words = (done.stderr.strip() or "no report").splitlines()[-1]
         raise GadError(f"squawk gave no report: {words}", remedy="run `gad setup`, then ask again") from error
     return [Warned(each.line, each.rule_name, each.message, each.help or "") for each in report]
-
-
-def _run(words: Sequence[str], given: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, input=given, text=True, capture_output=True, check=False, timeout=SECONDS)

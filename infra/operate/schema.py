@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from infra.errors import Exit, GadError
-from infra.migrator import SECRETS, docker_run
+from infra.migrator import SECRETS, docker_run, docker_sql
 from infra.names import Names
 from infra.operate.docker_engine import connect
 from infra.operate.outputs import StackOutputs
@@ -27,16 +27,28 @@ def run(outputs: StackOutputs, command: Command) -> tuple[str, Exit]:
     Answers what the program said, and DIFFERENT if the schema is not what the code of the declared image
     describes. Raises GadError with the program's words.
     """
-    words = ["sh", "-c", script(outputs, command, random.token_hex(4))]
-    if outputs.server is not None:
-        connect(outputs.server).close()  # says in one sentence what is wrong, if anything is
-        words = line_to(outputs.server).running(shlex.join(words))
-    done = subprocess.run(
-        words, stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False, timeout=LIMIT_S
-    )
+    done = _on_engine(outputs, ["sh", "-c", script(outputs, command, random.token_hex(4))])
     if done.returncode in {Exit.OK, Exit.DIFFERENT}:
         return done.stdout.strip(), Exit(done.returncode)
     raise refusal(outputs.stack, done.returncode, done.stderr)
+
+
+def steps(outputs: StackOutputs, image: str) -> str:
+    """All steps of an image as SQL, printed where the stack's engine has it. Raises GadError."""
+    done = _on_engine(outputs, docker_sql(image))
+    if done.returncode:
+        raise refusal(outputs.stack, done.returncode, done.stderr)
+    return done.stdout
+
+
+def _on_engine(outputs: StackOutputs, words: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command on the engine's host. Raises GadError if that cannot be reached."""
+    if outputs.server is not None:
+        connect(outputs.server).close()  # says in one sentence what is wrong, if anything is
+        words = line_to(outputs.server).running(shlex.join(words))
+    return subprocess.run(
+        words, stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False, timeout=LIMIT_S
+    )
 
 
 def current(outputs: StackOutputs) -> str:
