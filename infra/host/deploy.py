@@ -24,6 +24,7 @@ from infra.host.kernel import steps as kernel
 from infra.host.logs import steps as logs
 from infra.host.mounts import steps as mounts
 from infra.host.plan import read_run
+from infra.host.questions import ask_by_one_shell
 from infra.host.room import require_room
 from infra.host.software import steps as software
 from infra.host.ssh import steps as ssh
@@ -32,6 +33,7 @@ _run = read_run()
 _plan, _reach = _run.plan, _run.reach
 
 notice_loss(host)
+ask_by_one_shell(host)
 _release = host.get_fact(OsRelease)
 _os = f"{_release.get('id')}-{_release.get('version_id')}"
 if _os != _plan.os:  # never changes while we are here
