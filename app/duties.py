@@ -16,7 +16,7 @@ from app.stream import Stream
 
 EVENTS_LOCK = 0x6761645F6576  # any numbers, the same for ever
 UPKEEP_LOCK = 0x6761645F7570
-PUBLISH_REST_S = 0.05  # chosen: half of the time an event may take; 20 rounds a second are the most
+PUBLISH_REST_S = 0.01  # chosen: a tenth of the time an event may take; 100 rounds a second are the most
 
 UPKEEP: tuple[Duty, ...] = (
     Duty(name="seal", every_s=sealer.EVERY_S, run=sealer.seal),

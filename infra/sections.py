@@ -169,7 +169,7 @@ class Proxy(Section):
     https_port: Port | None = Field(default=None, description="without it, the block this machine gave")
     http_port: Port | None = Field(default=None, description="without it, the block this machine gave")
     hsts: bool = False
-    memory_mib: int = Field(default=128, ge=64, le=65_536)
+    memory_mib: int = Field(default=256, ge=64, le=65_536)
     cpus: Cpus = "1.0"
     pids: int = Field(default=128, ge=32, le=4096)
 

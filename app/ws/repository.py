@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Database, Read
@@ -58,6 +58,7 @@ _OUTBOX = Read(
         """
     )
 )
+_THERE = (User.deleted_at.is_(None), User.erased_at.is_(None))
 _OWNERS = {"task": _TASK_OWNERS, "officer": _OFFICER_OWNERS}
 
 
@@ -80,13 +81,18 @@ async def owned(
 async def audience(
     session: AsyncSession, *, users: Collection[UUID] | None, level: Level | None
 ) -> list[UUID]:
-    """Those of `users`, or of a level, or all, who are there."""
-    query = select(User.uuid).where(User.deleted_at.is_(None), User.erased_at.is_(None)).order_by(User.id)
+    """Those of `users`, or else of a level, who are there."""
+    query = select(User.uuid).where(*_THERE).order_by(User.id)
     if users is not None:
         query = query.where(User.uuid.in_(users))
     if level is not None:
         query = query.where(User.level == int(level))
     return list((await session.execute(query)).scalars())
+
+
+async def everybody(session: AsyncSession) -> int:
+    """How many people there are."""
+    return (await session.execute(select(func.count()).select_from(User).where(*_THERE))).scalar_one()
 
 
 async def outbox(database: Database) -> tuple[int, float | None]:

@@ -23,11 +23,14 @@ TOPICS_AN_EVENT = 200  # chosen: an entry of the stream stays under 10 kB
 async def notify(session: AsyncSession, body: NotificationCreate, sender: UUID) -> dict[str, object]:
     """Send it with what `session` commits. Raises Problem: unknown_user if one of the named is not there."""
     uuid = uuid4()
-    people = await repository.audience(session, users=body.users, level=body.level)
-    if body.users is not None and len(people) != len(body.users):
-        raise Problem(Code.UNKNOWN_USER)
+    if body.all:  # one topic that they all hear; who they are is not asked
+        topics, recipients = [SYSTEM], await repository.everybody(session)
+    else:
+        people = await repository.audience(session, users=body.users, level=body.level)
+        if body.users is not None and len(people) != len(body.users):
+            raise Problem(Code.UNKNOWN_USER)
+        topics, recipients = [f"user.{person}" for person in people], len(people)
     data = {"notification": uuid, "title": body.title, "text": body.text, "sender": sender}
-    topics = [SYSTEM] if body.all else [f"user.{person}" for person in people]
     slices = [topics[at : at + TOPICS_AN_EVENT] for at in range(0, len(topics), TOPICS_AN_EVENT)]
     emit(session, *(Event(type="notification", topics=tuple(each), data=data) for each in slices))
     audience = "all" if body.all else "users" if body.users is not None else f"level {body.level:d}"
@@ -37,10 +40,10 @@ async def notify(session: AsyncSession, body: NotificationCreate, sender: UUID) 
             type="notification.send",
             resource=f"notification/{uuid}",
             actor=sender,
-            payload={"audience": audience, "recipients": len(people)},
+            payload={"audience": audience, "recipients": recipients},
         ),
     )
-    return {"notification": uuid, "recipients": len(people)}
+    return {"notification": uuid, "recipients": recipients}
 
 
 async def describe(

@@ -15,6 +15,15 @@ HTTPS_PORT = 8443
 HEALTH_PORT = 8081
 
 
+def collector(memory_mib: int) -> dict[str, str]:
+    """When Go collects garbage: at four times what is in use, not at twice, and before the limit is met.
+
+    With a thousand sockets open, looking through their goroutines was 85 % of what Caddy itself computed
+    (perf, 10 messages a second to each); GOMEMLIMIT keeps the rare collection within the container's memory.
+    """
+    return {"GOGC": "400", "GOMEMLIMIT": f"{memory_mib * 3 // 4}MiB"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProxyArgs(ServiceArgs):
     """Where people reach it: an address and two ports."""
@@ -42,6 +51,7 @@ class Proxy(Service):
             tmpfs=("/config", "/tmp"),  # noqa: S108  (inside the container)
             workdir="/config",
             health=Health(test=("CMD", "gad-probe", str(HEALTH_PORT), "/health")),
+            envs=collector(args.memory_mib),
             grace_s=15,  # longer than grace_period in the Caddyfile
             ports=(
                 Port(ip=args.bind, external=args.http_port, internal=HTTP_PORT),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pulumi_docker as docker
 from pulumi import ComponentResource, Resource, ResourceOptions
@@ -74,6 +75,7 @@ class Form:
     mounts: tuple[Mount, ...] = ()
     ports: tuple[Port, ...] = ()
     shm_mib: int = 64
+    envs: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[Resource, ...] = ()
 
 
@@ -121,6 +123,7 @@ class Service(ComponentResource):
             grace_s=form.grace_s,
             ports=form.ports,
             shm_mib=form.shm_mib,
+            envs=form.envs,
         )
         self.declared = declared(container)
         self.server = hardened_container(

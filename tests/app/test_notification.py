@@ -20,6 +20,7 @@ LAST = Read(
         " AND envelope -> 'data' ->> 'notification' = :uuid ORDER BY id"
     )
 )
+PEOPLE = Read(text("SELECT count(*) AS people FROM users WHERE deleted_at IS NULL AND erased_at IS NULL"))
 AUDITED = Read(text("SELECT payload FROM audit_events WHERE resource = :resource"))
 
 
@@ -53,7 +54,10 @@ async def test_a_note_goes_to_a_level_or_to_all(
     topics = [topic for row in rows for topic in row["topics"]]
     assert f"user.{boss.user}" in topics
     assert len(topics) == len(set(topics)) == answer.json()["recipients"]
+    there = await process.database.row(PEOPLE)
     answer = await client.post(URL, json={"all": True, "text": "Simulacro"}, headers=boss.headers)
+    assert there is not None
+    assert answer.json()["recipients"] == there["people"]
     assert [row["topics"] for row in await sent(process, answer)] == [["system"]]
 
 

@@ -141,12 +141,18 @@ def test_limits_are_the_settings(first: Graph) -> None:
         "api-blue-server": 256,
         "api-green-server": 256,
         "postgres-server": 512,
-        "proxy-server": 128,
+        "proxy-server": 256,
         "redis-server": 128,
     }
     assert facts(first, "memory") == memory
     assert facts(first, "memorySwap") == memory  # no swap: the limit is the limit
     assert facts(first, "cpus") == {**same("1.0"), "redis-server": "0.5"}
+
+
+def test_the_proxy_collects_garbage_rarely_and_within_its_memory(first: Graph) -> None:
+    assert first.named("proxy-server").inputs["envs"] == ["GOGC=400", "GOMEMLIMIT=192MiB"]
+    large = build({"proxy.memory_mib": 512}).named("proxy-server")
+    assert large.inputs["envs"] == ["GOGC=400", "GOMEMLIMIT=384MiB"]
 
 
 def test_every_container_gets_its_process_limit(first: Graph) -> None:
