@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 
+from paramiko import Transport
 from paramiko.ssh_exception import SSHException
 from pyinfra.api.host import Host
 from pyinfra.api.state import BaseStateCallback, State
@@ -34,16 +35,21 @@ class _Last(BaseStateCallback):
             sys.stderr.write(f"--> {ENDED}\n")
 
 
+def transport_of(host: Host) -> Transport | None:
+    """What its commands go over; None where that is not SSH."""
+    connector = host.connector
+    if not isinstance(connector, SSHConnector) or connector.client is None:
+        return None
+    return connector.client.get_transport()
+
+
 def notice_loss(host: Host) -> None:
     """End the run with an error soon after its packets are dropped; TCP alone would try for 15 minutes.
 
     And say in its log if the connection was gone at its end.
     """
     host.state.add_callback_handler(_Last())  # type: ignore[no-untyped-call]
-    connector = host.connector
-    if not isinstance(connector, SSHConnector) or connector.client is None:
-        return
-    transport = connector.client.get_transport()
+    transport = transport_of(host)
     if transport is None:
         return
     line = transport.sock

@@ -13,8 +13,9 @@ from paramiko.ssh_exception import SSHException
 from pyinfra.api.command import StringCommand
 from pyinfra.api.host import Host
 from pyinfra.api.state import StateStage
-from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
+
+from infra.host.connection import transport_of
 
 # What it prints lies on a disk of memory until its length is known, so that no output can look like an end.
 BEGIN = "d=$(mktemp -d -p /run gad-run.XXXXXX) || exit; trap 'rm -rf \"$d\"' EXIT; trap exit HUP INT TERM"
@@ -67,10 +68,7 @@ def _lines(name: str, said: bytes) -> list[OutputLine]:
 
 def ask_by_one_shell(host: Host) -> None:
     """From now on every question that pyinfra asks as root while it prepares."""
-    connector = host.connector
-    if not isinstance(connector, SSHConnector) or connector.client is None:
-        return
-    transport = connector.client.get_transport()
+    connector, transport = host.connector, transport_of(host)
     if transport is None:
         return
     sudo = bool(host.data.get("_sudo"))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import secrets as randomness
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 from infra.errors import GadError
 from infra.toolchain.command.capture import Mask
 from infra.toolchain.command.comparison import compare_inputs
-from infra.toolchain.command.model import Connection, Logging
+from infra.toolchain.command.model import Commands, Connection, Logging
 from infra.toolchain.plugin import (
     UNKNOWN,
     Call,
     Change,
     Checked,
+    Created,
     Diff,
     Failure,
     Properties,
@@ -23,6 +26,7 @@ from infra.toolchain.plugin import (
     check_properties,
 )
 from infra.toolchain.plugin.properties import Path
+from infra.toolchain.plugin.resource import Updated
 from infra.toolchain.plugin.schema import DEFAULTS
 
 # Inputs that reach the command: a secret among them makes the outputs secret.
@@ -65,7 +69,30 @@ class Recorded(Resource):
 
 
 class CommandResource(Recorded):
-    """A resource that runs commands and has their outputs."""
+    """A resource that runs `create`, `update` (or `create` again) and `delete`, and has their outputs."""
+
+    model: ClassVar[type[Commands]]
+
+    def create(self, call: Call, inputs: Properties) -> Created:
+        """Run `create`. Raises GadError with both outputs when it fails; nothing is recorded then."""
+        state = self.run(call, inputs, self.model.of(inputs).create, {})
+        return Created(id=new_id(call.name), state=state, secrets=secret_outputs(call.secrets))
+
+    def update(self, call: Call, id_: str, change: Change) -> Updated:
+        """Run `update`, or `create` again, with the outputs of the last run in its environment."""
+        del id_
+        command = self.model.of(change.new_inputs).on_update
+        state = self.run(call, change.new_inputs, command, change.state)
+        return Updated(state=state, secrets=secret_outputs(call.secrets))
+
+    def delete(self, call: Call, id_: str, inputs: Properties, state: Properties) -> None:
+        """Run `delete` of the last inputs, where and as they say."""
+        del id_, inputs
+        self.run(call, state, self.model.of(state).delete, state)
+
+    @abstractmethod
+    def run(self, call: Call, inputs: Properties, command: str | None, last: Properties) -> Properties:
+        """Run `command` and return the new state; without one, the outputs of the last run stay."""
 
     def refusals(self, news: Properties) -> Iterator[Failure]:
         """Logging is one of four words."""

@@ -6,40 +6,23 @@ import hashlib
 from pathlib import Path
 
 from infra.toolchain.command import tables
-from infra.toolchain.command.base import CommandResource, is_withheld, mask_for, new_id, secret_outputs, shown
+from infra.toolchain.command.base import CommandResource, is_withheld, mask_for, shown
 from infra.toolchain.command.capture import Capture
 from infra.toolchain.command.globs import find_files
 from infra.toolchain.command.model import LocalInputs
 from infra.toolchain.command.process import run_process
-from infra.toolchain.plugin import Archive, Asset, Call, Change, Created, Properties
-from infra.toolchain.plugin.resource import Updated
+from infra.toolchain.plugin import Archive, Asset, Call, Properties
 
 DEFAULT_INTERPRETER = ("/bin/sh", "-c")
 
 
 class LocalCommand(CommandResource):
-    """Runs `create`, `update` (or `create` again) and `delete` on this machine."""
+    """Runs them on this machine."""
 
     schema = tables.LOCAL
+    model = LocalInputs
 
-    def create(self, call: Call, inputs: Properties) -> Created:
-        """Run `create`. Raises GadError with both outputs when it fails; nothing is recorded then."""
-        state = self._run(call, inputs, LocalInputs.of(inputs).create, {})
-        return Created(id=new_id(call.name), state=state, secrets=secret_outputs(call.secrets))
-
-    def update(self, call: Call, id_: str, change: Change) -> Updated:
-        """Run `update`, or `create` again, with the outputs of the last run in its environment."""
-        del id_
-        command = LocalInputs.of(change.new_inputs).on_update
-        state = self._run(call, change.new_inputs, command, change.state)
-        return Updated(state=state, secrets=secret_outputs(call.secrets))
-
-    def delete(self, call: Call, id_: str, inputs: Properties, state: Properties) -> None:
-        """Run `delete` of the last inputs."""
-        del id_, inputs
-        self._run(call, state, LocalInputs.of(state).delete, state)
-
-    def _run(self, call: Call, inputs: Properties, command: str | None, last: Properties) -> Properties:
+    def run(self, call: Call, inputs: Properties, command: str | None, last: Properties) -> Properties:
         """Run `command` and return the new state; without one, the outputs of the last run stay."""
         given = LocalInputs.of(inputs)
         if command is None:

@@ -9,14 +9,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from infra.toolchain.command.capture import Capture
+from infra.toolchain.command.waiting import wait
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-# Seconds between two looks at the cancel flag; the end of the command itself is seen at once.
-CANCEL_CHECK_S = 0.2
 # Seconds a command has to end by itself; the engine waits five for the whole plugin.
 GRACE_S = 2.0
 
@@ -58,7 +58,7 @@ def run_process(
     with process:
         for worker in workers:
             worker.start()
-        stopped = _wait(process, workers, cancelled, deadline)
+        stopped = wait(partial(_has_ended, process), workers, cancelled, deadline)
         if stopped is not None:
             _end_group(process)
         for worker in workers:
@@ -89,24 +89,10 @@ def _start_failure(error: OSError | ValueError, argv: Sequence[str], folder: Pat
     return f"cannot start {argv[0]}: {getattr(error, 'strerror', None) or error}"
 
 
-def _wait(
-    process: subprocess.Popen[bytes],
-    workers: Sequence[threading.Thread],
-    cancelled: threading.Event,
-    deadline: float | None,
-) -> str | None:
-    while True:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(CANCEL_CHECK_S)
-        if process.returncode is not None:
-            for worker in workers:
-                worker.join(CANCEL_CHECK_S / len(workers))
-            if not any(worker.is_alive() for worker in workers):
-                return None
-        if cancelled.is_set():
-            return "cancelled"
-        if deadline is not None and time.monotonic() > deadline:
-            return "timed out"
+def _has_ended(process: subprocess.Popen[bytes], within_s: float) -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(within_s)
+    return process.returncode is not None
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -11,10 +11,9 @@ from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from infra.errors import GadError
 from infra.toolchain.command.capture import Capture
+from infra.toolchain.command.waiting import wait
 from infra.toolchain.plugin import Call
 
-# Seconds between two looks at the cancel flag; the end of the command itself is seen at once.
-CANCEL_CHECK_S = 0.2
 CHUNK = 65536
 
 NOT_ACCEPTED = (
@@ -71,7 +70,7 @@ def run_remote(
         ]
         for worker in workers:
             worker.start()
-        stopped = _wait(channel, workers, cancelled, deadline)
+        stopped = wait(channel.status_event.wait, workers, cancelled, deadline)
         if stopped is not None:
             _request(channel, "signal", "TERM", reply=False)
             channel.close()
@@ -88,24 +87,6 @@ def _describe(channel: paramiko.Channel) -> str | None:
     if code == -1:  # paramiko's word for "the server sent none": a signal, or a lost connection
         return "remote command exited without exit status or exit signal"
     return f"Process exited with status {code}" if code else None
-
-
-def _wait(
-    channel: paramiko.Channel,
-    workers: list[threading.Thread],
-    cancelled: threading.Event,
-    deadline: float | None,
-) -> str | None:
-    while True:
-        if channel.status_event.wait(CANCEL_CHECK_S):
-            for worker in workers:
-                worker.join(CANCEL_CHECK_S / len(workers))
-            if not any(worker.is_alive() for worker in workers):
-                return None
-        if cancelled.is_set():
-            return "cancelled"
-        if deadline is not None and time.monotonic() > deadline:
-            return "timed out"
 
 
 def _read(name: str, channel: paramiko.Channel, capture: Capture) -> None:
