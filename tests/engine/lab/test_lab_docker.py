@@ -55,6 +55,14 @@ def output(container: Container, script: str) -> str:
     return said_there.decode().strip()
 
 
+def comes_to(container: Container, script: str, wanted: str) -> None:
+    """Wait until a command there answers this; a container is `running` before all of it is there."""
+    deadline = time.monotonic() + 20
+    while (answer := output(container, script)) != wanted:
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.2)
+
+
 def ping(address: str, port: int) -> bytes:
     """What Redis at this address answers; its server listens within the first second (measured)."""
     deadline = time.monotonic() + 20
@@ -136,8 +144,8 @@ def test_after_a_restart_everything_is_back(
     with closing(docker_engine.connect(again.access)) as engine:
         kept = engine.containers.get("kept")
         assert kept.status == "running"
-        assert output(kept, PIDS) == "20"
-        assert output(kept, MEMORY) == str(64 * 1024**2)
+        comes_to(kept, PIDS, "20")
+        comes_to(kept, MEMORY, str(64 * 1024**2))
         engine.images.pull(*image.split("@"))
         # Its published port, from this machine, at the lab's own address.
         assert again.address is not None

@@ -110,8 +110,11 @@ def core_storage(facts: Facts, control: Control) -> Proof:
 
 @proves("kernel.cpu-flaws")
 def cpu_flaws(facts: Facts, control: Control) -> Proof:
-    """Flaws that nothing mitigates, beside those that are accepted."""
+    """Flaws that nothing mitigates, beside those that are accepted. A lab's kernel is that of its machine,
+    on which nothing here has a say: that it tells of them is all there is to see."""
     said = [line.partition(":") for line in facts.lines("cpu")]
+    if facts.in_container:
+        return Proof({"the kernel tells": True}, {"the kernel tells": said != []}, "file")
     open_to = {name for name, _, text in said if "vulnerable" in text.lower()}
     return Proof(
         {"open to": [], "the kernel tells": True},
