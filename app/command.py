@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from app import logs
+from app import ending, logs
 from app.db import Database
 from app.errors import StartError, Unavailable
 from app.settings import PoolSize, Settings, load
@@ -25,7 +25,7 @@ async def one_connection(settings: Settings, name: str) -> AsyncIterator[Databas
     try:
         yield database
     finally:
-        await database.close()
+        await ending.close(database.close())  # a server that hangs hears no goodbye
 
 
 def run(work: Callable[[Settings], int]) -> int:

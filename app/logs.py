@@ -13,6 +13,7 @@ import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import TextIO
 
 import orjson
 
@@ -87,9 +88,9 @@ class _Counter(logging.Handler):
             metrics.log_messages.labels(level).inc()
 
 
-def configure(level: str, slot: str | None = None) -> None:
-    """Send every logger of the process, uvicorn's too, to stdout as JSON."""
-    handler = logging.StreamHandler(sys.stdout)
+def configure(level: str, slot: str | None = None, *, stream: TextIO | None = None) -> None:
+    """Send every logger of the process, uvicorn's too, as JSON to stdout, or to `stream` instead."""
+    handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(JsonFormatter(slot))
     root = logging.getLogger()
     root.handlers[:] = [handler, _Counter()]

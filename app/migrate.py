@@ -1,4 +1,4 @@
-"""`python -m app.migrate upgrade|current|check|sql`: the only thing that changes the schema.
+"""`python -m app.migrate upgrade|current|check|pending|sql`: the only thing that changes the schema.
 
 It runs as the schema's owner (GAD_MIGRATION_URL), in its own container; the API never migrates.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import ssl
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import asyncpg
 from alembic import autogenerate, command
@@ -24,6 +26,7 @@ from sqlalchemy.pool import NullPool
 
 from app import logs
 from app.errors import StartError
+from app.migrations import ORDINAL
 from app.schema import METADATA
 from app.settings import MigrationSettings, load
 
@@ -33,6 +36,7 @@ WAIT_OTHER_S = 300  # chosen: another migrator's whole chain
 POLL_S = 0.1
 LOCK_S = 1  # product contract: a step that must wait for a lock longer gives up, readers come first
 
+BASE = "base"  # how an empty database's revision is called
 DIFFERENT = 3  # exit code of `check`, as in every command of the project
 
 
@@ -85,17 +89,79 @@ async def run(url: str, work: Callable[[Connection], str]) -> str:
 
 def current_revision(connection: Connection) -> str:
     """The revision the database is at; `base` if it is empty."""
-    return MigrationContext.configure(connection).get_current_revision() or "base"
+    return MigrationContext.configure(connection).get_current_revision() or BASE
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a schema is, beside this code. Ordinals as in `app.migrations`; 0 where nothing is written."""
+
+    revision: str
+    ordinal: int
+    min_ordinal: int
+    is_known: bool
+    """Whether the revision is a step of this code's chain."""
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether a later release than this one made it: an older image is released, or rolled back to."""
+        return self.revision != BASE and (not self.is_known or self.ordinal > ORDINAL)
+
+    @property
+    def sentence(self) -> str:
+        """For a newer schema that this code fits."""
+        return f"schema is at {self.revision}, newer than this code, which still fits it"
+
+    def misfit(self) -> StartError | None:
+        """Why this code can not work on a newer schema; None if it can."""
+        if not self.is_newer or self.min_ordinal <= ORDINAL <= self.ordinal:
+            return None
+        if self.min_ordinal > ORDINAL:
+            return StartError(
+                f"the schema is past a contract step (at {self.revision}): this code no longer fits it",
+                remedy=f"release a version whose schema ordinal is at least {self.min_ordinal}",
+            )
+        return StartError(
+            f"the schema is at {self.revision}, which is no step of this code",
+            remedy="release the version that made this schema, or a later one",
+        )
+
+
+def standing(connection: Connection) -> Standing:
+    """Read where the schema is, whoever made it."""
+    revision = current_revision(connection)
+    # A foreign database may have a revision and not this table.
+    is_ours = connection.scalar(text("SELECT to_regclass('schema_info') IS NOT NULL"))
+    found = (
+        connection.execute(text("SELECT ordinal, min_ordinal FROM schema_info")).first() if is_ours else None
+    )
+    chain = {each.revision for each in ScriptDirectory.from_config(config()).walk_revisions()}
+    ordinal, min_ordinal = found or (0, 0)
+    return Standing(revision, ordinal, min_ordinal, revision in chain)
+
+
+def _fitting(connection: Connection) -> Standing:
+    """The same. Raises StartError if it is newer and this code does not fit it."""
+    found = standing(connection)
+    misfit = found.misfit()
+    if misfit is not None:
+        raise misfit
+    return found
 
 
 def upgrade(connection: Connection) -> str:
-    """Bring the schema to head; safe beside another migrator. Raises StartError on a held lock."""
+    """Bring the schema to head; safe beside another migrator. A newer one that this code fits stays as it is.
+
+    Raises StartError on a held lock, and if this code does not fit the schema.
+    """
     try:
         _wait_for_others(connection)
         connection.execute(text(f"SET lock_timeout = '{LOCK_S}s'"))
         connection.commit()
-        before = current_revision(connection)
+        before = _fitting(connection)
         connection.commit()
+        if before.is_newer:
+            return before.sentence
         made = config()
         made.attributes["connection"] = connection
         command.upgrade(made, "head")
@@ -107,7 +173,7 @@ def upgrade(connection: Connection) -> str:
                 remedy="run it again when the long transaction has ended; finished steps stay",
             ) from error
         raise
-    return f"schema was at {before}, is at {head()}"
+    return f"schema was at {before.revision}, is at {head()}"
 
 
 def _wait_for_others(connection: Connection) -> None:
@@ -129,15 +195,40 @@ def _wait_for_others(connection: Connection) -> None:
 
 def show_current(connection: Connection) -> str:
     """Revision, and what the code wants."""
-    revision = current_revision(connection)
-    return f"schema is at {revision}{' (head)' if revision == head() else f', this code is at {head()}'}"
+    found = standing(connection)
+    misfit = found.misfit()
+    if found.is_newer and misfit is None:
+        return found.sentence
+    at = f"schema is at {found.revision}"
+    at += " (head)" if found.revision == head() else f", this code is at {head()}"
+    return at if misfit is None else f"{at}: {misfit.fact}"
+
+
+def pending(connection: Connection) -> str:
+    """What an upgrade would do: `none`, `first` (all of them), or `pending REVISION,…` and their SQL.
+
+    Raises StartError if this code does not fit the schema.
+    """
+    found = _fitting(connection)
+    if found.revision == BASE:
+        return "first"
+    if found.is_newer or found.revision == head():
+        return "none"
+    steps = ScriptDirectory.from_config(config()).iterate_revisions(head(), found.revision)
+    names = ",".join(reversed([step.revision for step in steps]))
+    sql = io.StringIO()
+    made = config()
+    made.output_buffer = sql
+    command.upgrade(made, f"{found.revision}:head", sql=True)
+    return f"pending {names}\n{sql.getvalue().rstrip()}"
 
 
 def check(connection: Connection) -> str:
     """Raises Different unless the schema is at head and equals the models."""
     revision = current_revision(connection)
     if revision != head():
-        raise Different(f"schema is at {revision}, this code is at {head()}")
+        # A newer one that this code fits is different too: nobody can compare it with these models.
+        raise Different(show_current(connection))
     context = MigrationContext.configure(connection, opts={"include_object": _is_ours})
     differences = autogenerate.compare_metadata(context, METADATA)
     if differences:
@@ -154,7 +245,7 @@ class Different(Exception):
     """The schema is not what this code describes."""
 
 
-COMMANDS = {"upgrade": upgrade, "current": show_current, "check": check}
+COMMANDS = {"upgrade": upgrade, "current": show_current, "check": check, "pending": pending}
 
 
 def main(arguments: list[str]) -> int:

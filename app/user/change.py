@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 
 from app import precondition
-from app.audit.models import Severity
+from app.audit.models import Channel, Severity
 from app.audit.recorder import Audit, record
 from app.auth import repository as auth
 from app.auth.passwords import is_personal
@@ -81,7 +81,9 @@ async def change_user(
     return Changed(readable_user(vault, user, wrapped_dek), (Revoked(user=uuid),) if ends else ())
 
 
-async def delete_user(users: UserRepository, uuid: UUID, *, seen: int | None, actor: UUID) -> Revoked:
+async def delete_user(
+    users: UserRepository, uuid: UUID, *, seen: int | None, actor: UUID, channel: Channel = Channel.API
+) -> Revoked:
     """Take a person, their officer entry and their sessions out; does not commit.
 
     Raises Problem: not_found, restricted, stale, last_administrator; user_engaged while they answer for an
@@ -113,7 +115,9 @@ async def delete_user(users: UserRepository, uuid: UUID, *, seen: int | None, ac
     await auth.revoke_all(users.session, user.id, now)
     record(
         users.session,
-        Audit(type="user.delete", resource=f"user/{uuid}", actor=actor, severity=Severity.HIGH),
+        Audit(
+            type="user.delete", resource=f"user/{uuid}", actor=actor, severity=Severity.HIGH, channel=channel
+        ),
     )
     return Revoked(user=uuid)
 

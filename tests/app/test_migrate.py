@@ -7,13 +7,16 @@ import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import asyncpg
 import pytest
+from alembic import command
 from alembic.script import ScriptDirectory
 from conftest import run_migrate
 from served import environment, run
+from sqlalchemy import Connection
 from stores import Stores
 
 from app import migrate
@@ -64,6 +67,112 @@ def test_check_names_a_difference(stores: Stores, new_database: Callable[[str], 
     stores.execute("ALTER TABLE officers ADD COLUMN nickname text", database=name)
     with pytest.raises(migrate.Different, match="nickname"):
         run_migrate(stores, name, "check")
+
+
+def at(stores: Stores, name: str, revision: str, ordinal: int, min_ordinal: int) -> None:
+    """As a later release's steps leave it; this chain does not know them."""
+    stores.execute(
+        f"UPDATE alembic_version SET version_num = '{revision}'",  # noqa: S608
+        f"UPDATE schema_info SET ordinal = {ordinal}, min_ordinal = {min_ordinal}",  # noqa: S608
+        database=name,
+    )
+
+
+STILL_FITS = "newer than this code, which still fits it"
+
+
+@pytest.mark.parametrize("revision", ["0099", f"{ORDINAL:04d}"], ids=["unknown", "known"])
+def test_a_newer_schema_that_fits_stays_as_it_is(
+    stores: Stores, new_database: Callable[[str], str], revision: str
+) -> None:
+    name = new_database("gad_head")
+    at(stores, name, revision, ORDINAL + 2, ORDINAL)
+    said = f"schema is at {revision}, {STILL_FITS}"
+    assert run_migrate(stores, name, "upgrade") == said
+    assert run_migrate(stores, name, "current") == said
+    assert run_migrate(stores, name, "pending") == "none"
+    assert fetch(stores, name, "SELECT version_num FROM alembic_version") == [(revision,)]
+
+
+@pytest.mark.parametrize(
+    ("ordinals", "fact", "remedy"),
+    [
+        (
+            (ORDINAL + 3, ORDINAL + 1),
+            "the schema is past a contract step (at 0099): this code no longer fits it",
+            f"release a version whose schema ordinal is at least {ORDINAL + 1}",
+        ),
+        (
+            (ORDINAL - 1, 1),
+            "the schema is at 0099, which is no step of this code",
+            "release the version that made this schema, or a later one",
+        ),
+    ],
+    ids=["contracted", "foreign"],
+)
+def test_a_schema_that_this_code_does_not_fit_is_left_alone(
+    stores: Stores, new_database: Callable[[str], str], ordinals: tuple[int, int], fact: str, remedy: str
+) -> None:
+    name = new_database("gad_head")
+    at(stores, name, "0099", *ordinals)
+    for asked in ("upgrade", "pending"):
+        with pytest.raises(StartError) as refused:
+            run_migrate(stores, name, asked)
+        assert (refused.value.fact, refused.value.remedy) == (fact, remedy)
+    said = f"schema is at 0099, this code is at {migrate.head()}: {fact}"
+    assert run_migrate(stores, name, "current") == said
+    with pytest.raises(migrate.Different) as differs:
+        run_migrate(stores, name, "check")
+    assert str(differs.value) == said
+
+
+def test_a_database_of_somebody_else_is_left_alone(
+    stores: Stores, new_database: Callable[[str], str]
+) -> None:
+    name = new_database("gad_empty")
+    stores.execute(
+        "CREATE TABLE alembic_version (version_num text)",
+        "INSERT INTO alembic_version VALUES ('f00d')",
+        "GRANT SELECT ON alembic_version TO gad_owner",
+        database=name,
+    )
+    with pytest.raises(StartError, match="f00d, which is no step of this code"):
+        run_migrate(stores, name, "upgrade")
+
+
+def test_pending_is_what_an_upgrade_runs(
+    stores: Stores, new_database: Callable[[str], str], tmp_path: Path
+) -> None:
+    name = new_database("gad_empty")
+    assert run_migrate(stores, name, "pending") == "first"
+    before = [f"{ORDINAL - n:04d}" for n in (2, 1, 0)]
+
+    async def up_to(revision: str) -> None:
+        def work(connection: Connection) -> str:
+            made = migrate.config()
+            made.attributes["connection"] = connection
+            command.upgrade(made, revision)
+            connection.commit()
+            return ""
+
+        await migrate.run(stores.dsn("gad_owner", name), work)
+
+    asyncio.run(up_to(before[0]))
+    url = tmp_path / "migration_url"
+    url.write_text(stores.dsn("gad_owner", name))
+    env = environment(stores, tmp_path, GAD_MIGRATION_URL_FILE=str(url))
+    done = run("migrate", "pending", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, _, sql = done.stdout.partition("\n")
+    assert first == f"pending {before[1]},{before[2]}"
+    steps = [f"-- Running upgrade {a} -> {b}" for a, b in pairwise(before)]
+    assert re.findall(r"^-- Running .*$", sql, re.MULTILINE) == steps
+    # The very lines that all steps have there.
+    whole = run("migrate", "sql", env=env).stdout
+    assert sql.strip() in whole
+
+    assert run_migrate(stores, name, "upgrade") == f"schema was at {before[0]}, is at {before[2]}"
+    assert run("migrate", "pending", env=env).stdout == "none\n"
 
 
 def test_two_migrators_at_once_both_succeed(stores: Stores, new_database: Callable[[str], str]) -> None:
@@ -164,6 +273,7 @@ def test_the_command_takes_its_url_from_a_file(stores: Stores, tmp_path: Path) -
         ("gad_head", "check", 0),
         ("gad_empty", "current", 0),
         ("gad_empty", "check", 3),
+        ("gad_empty", "pending", 0),
     ],
 )
 def test_exit_codes(
@@ -172,9 +282,25 @@ def test_exit_codes(
     told: pytest.MonkeyPatch,
     case: tuple[str, str, int],
 ) -> None:
-    template, command, code = case
+    template, asked, code = case
     told.setenv("GAD_MIGRATION_URL", stores.dsn("gad_owner", new_database(template)))
-    assert migrate.main([command]) == code
+    assert migrate.main([asked]) == code
+
+
+def test_a_newer_schema_differs_without_a_traceback(
+    stores: Stores,
+    new_database: Callable[[str], str],
+    told: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = new_database("gad_head")
+    told.setenv("GAD_MIGRATION_URL", stores.dsn("gad_app", name))  # as `gad verify` asks it in a slot
+    at(stores, name, "0099", ORDINAL + 1, ORDINAL)
+    assert migrate.main(["check"]) == 3
+    assert capsys.readouterr().out == f"schema is at 0099, {STILL_FITS}\n"
+    at(stores, name, "0099", ORDINAL + 1, ORDINAL + 1)
+    assert migrate.main(["upgrade"]) == 1
+    assert capsys.readouterr().err.startswith("error: the schema is past a contract step")
 
 
 STRANGER = "gad_owner:wrong-word"
