@@ -108,6 +108,10 @@ class Session:
         """A token, renewed if it is none yet. Raises what `call` raises."""
         return self._token or await self._renew("")
 
+    async def renew(self) -> str:
+        """A fresh token, for who uses it longer than its 15 minutes. Raises what `call` raises."""
+        return await self._renew(self._token)
+
     async def _renew(self, stale: str) -> str:
         async with self._renewal:
             if self._token == stale:  # else another task was quicker

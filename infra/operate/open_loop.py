@@ -12,24 +12,32 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 CONNECTIONS = 32  # chosen: at 300/s and 50 ms each 15 are busy; twice that
 ANSWER_S = 10.0  # longer than the API's own waits (2 s for a connection, 5 s for a statement) together
+PIECES = 10  # in which a slow sender's body comes
 FAILURES = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, ValueError)
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent; `kind` groups the measurements."""
+    """What is sent; `kind` groups the measurements, and `mark` comes back with the answer.
+
+    `trickle_s`: so long the body is under way, as over a bad line. `is_alone`: on a connection of its own.
+    """
 
     kind: str
     method: str
     path: str
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
+    mark: str = ""
+    trickle_s: float = 0.0
+    is_alone: bool = False
 
     def encoded(self, host: str) -> bytes:
         """As it goes over the wire."""
@@ -41,13 +49,26 @@ class Request:
 
 @dataclass(frozen=True)
 class Answered:
-    """One request's end. `status` 0: no answer, `failure` says why. Seconds since it was due."""
+    """One request's end. `status` 0: no answer, `failure` says why. Seconds since it was due.
+
+    A body that trickled is due when its last byte is. `due` is a time of the loop's clock, `slot` whoever
+    answered (X-Gad-Slot).
+    """
 
     kind: str
     status: int
     seconds: float
     body: bytes = b""
     failure: str = ""
+    due: float = 0.0
+    slot: str = ""
+    mark: str = ""
+
+
+class _Reply(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 @dataclass(frozen=True)
@@ -73,32 +94,55 @@ class _Line:
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self._host = f"{target.host}:{target.port}"
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
-    async def exchange(self, content: bytes) -> tuple[int, bytes]:
-        """Status and body. Raises what FAILURES names."""
-        async with asyncio.timeout(ANSWER_S):
-            if self._reader is None or self._writer is None:
-                self._reader, self._writer = await asyncio.open_connection(
-                    self._target.host, self._target.port, ssl=self._target.tls
-                )
-            self._writer.write(content)
-            head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    async def exchange(self, request: Request) -> _Reply:
+        """The answer. Raises what FAILURES names."""
+        async with asyncio.timeout(ANSWER_S + request.trickle_s):
+            reader, writer = await self._connected()
+            await self._send(writer, request)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = dict(line.lower().split(": ", 1) for line in head[1:-2])
             status = int(head[0].split(" ", 2)[1])
             if "transfer-encoding" in headers:
                 raise ValueError("an answer without a length")  # none of the API's; nothing else is measured
-            body = await self._reader.readexactly(int(headers.get("content-length", "0")))
+            body = await reader.readexactly(int(headers.get("content-length", "0")))
         if headers.get("connection") == "close":
-            await self.close()
-        return status, body
+            self.close()
+        return _Reply(status, headers, body)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Forget the connection."""
         if self._writer is not None:
             self._writer.close()
         self._reader = self._writer = None
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        # One that the server closed while it was idle fails no request: any client sees that before it sends.
+        if self._reader is not None and (self._reader.at_eof() or self._reader.exception() is not None):
+            self.close()
+        if self._reader is None or self._writer is None:
+            self._reader, self._writer = await asyncio.open_connection(
+                self._target.host, self._target.port, ssl=self._target.tls
+            )
+        return self._reader, self._writer
+
+    async def _send(self, writer: asyncio.StreamWriter, request: Request) -> None:
+        content = request.encoded(self._host)
+        if not request.trickle_s:
+            writer.write(content)
+            return
+        begins = len(content) - len(request.body)
+        writer.write(content[:begins])
+        size = -(-len(request.body) // PIECES)
+        for at in range(begins, len(content), size):
+            await asyncio.sleep(request.trickle_s / PIECES)
+            # asyncio's own loop would only warn of another write; uvloop raises what no caller expects.
+            if writer.is_closing():
+                raise ConnectionResetError("closed while the body was under way")
+            writer.write(content[at : at + size])
 
 
 async def run(
@@ -111,37 +155,62 @@ async def run(
     seen: Callable[[Answered], None] | None = None,
 ) -> list[Answered]:
     """Send `per_second` for `seconds`, and wait for the last answer. Never raises for a failed request."""
-    lines: asyncio.LifoQueue[_Line] = asyncio.LifoQueue()  # the last used first: few connections when quiet
-    for _ in range(connections):
-        lines.put_nowait(_Line(target))
-    host = f"{target.host}:{target.port}"
     answers: list[Answered] = []
-    loop = asyncio.get_running_loop()
 
-    async def send(request: Request, due: float) -> None:
-        line = await lines.get()
-        try:
-            status, body = await line.exchange(request.encoded(host))
-            done = Answered(request.kind, status, loop.time() - due, body)
-        except FAILURES as error:
-            await line.close()
-            done = Answered(request.kind, 0, loop.time() - due, failure=f"{type(error).__name__}: {error}")
-        finally:
-            lines.put_nowait(line)
+    def take(done: Answered) -> None:
         answers.append(done)
         if seen is not None:
             seen(done)
 
+    numbers = range(int(per_second * seconds))
+    await drive(target, requests, numbers, per_second=per_second, connections=connections, seen=take)
+    return answers
+
+
+async def drive(
+    target: Target,
+    requests: Iterator[Request],
+    numbers: Iterable[int],
+    *,
+    per_second: float,
+    connections: int,
+    seen: Callable[[Answered], None],
+) -> None:
+    """Send a request for each of `numbers` (0, 1, 2, …), give `seen` each answer.
+
+    Ends with the last answer. Never raises for a failed request.
+    """
+    lines: asyncio.LifoQueue[_Line] = asyncio.LifoQueue()  # the last used first: few connections when quiet
+    for _ in range(connections):
+        lines.put_nowait(_Line(target))
+    loop = asyncio.get_running_loop()
+
+    async def send(request: Request, due: float) -> None:
+        line = _Line(target) if request.is_alone else await lines.get()
+        try:
+            status, headers, body = await line.exchange(request)
+            failure = ""
+        except FAILURES as error:
+            line.close()
+            status, headers, body, failure = 0, {}, b"", f"{type(error).__name__}: {error}"
+        finally:
+            if request.is_alone:
+                line.close()
+            else:
+                lines.put_nowait(line)
+        waited = max(0.0, loop.time() - due - request.trickle_s)
+        slot = headers.get("x-gad-slot", "")
+        seen(Answered(request.kind, status, waited, body, failure, due, slot, request.mark))
+
     began = loop.time()
     async with asyncio.TaskGroup() as group:
-        for number in range(int(per_second * seconds)):
+        for number in numbers:
             due = began + number / per_second
             if (rest := due - loop.time()) > 0:
                 await asyncio.sleep(rest)
             group.create_task(send(next(requests), due))
     while not lines.empty():
-        await lines.get_nowait().close()
-    return answers
+        lines.get_nowait().close()
 
 
 def failures(answers: Sequence[Answered]) -> list[Answered]:

@@ -60,6 +60,7 @@ class LoadClient(asyncio.Protocol):
         self.last_id: str | None = None
         self.last = -1
         self.host = "localhost"
+        self.returns_at = 0.0  # `time.monotonic()`; a server that leaves said when it wants to see us again
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the upgrade."""
@@ -140,6 +141,8 @@ class LoadClient(asyncio.Protocol):
             self.say(type="pong")
         elif kind == "replay_gap":
             self._tally.gaps += 1
+        elif kind == "reconnect":
+            self.returns_at = time.monotonic() + orjson.loads(payload)["data"]["after_ms"] / 1000
         elif kind == ("subscribed" if self._topics else "welcome") and not self.ready.done():
             self.ready.set_result(None)
         if kind == "welcome" and self.last_id is None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from itertools import count, islice
 
 import pytest
+import uvloop
 
 from infra.operate import open_loop
 from infra.operate.bench_figure import Figure
@@ -85,6 +86,50 @@ async def test_failures_have_a_reason_and_the_next_request_a_new_line() -> None:
     assert [answer.status for answer in answers] == [0, 200, 503, 200, 200]
     assert "IncompleteReadError" in answers[0].failure
     assert open_loop.failures(answers) == [answers[0], answers[2]]
+
+
+async def test_a_line_that_the_server_closed_while_it_was_idle_fails_nobody() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening:
+        target = Target("127.0.0.1", listening.sockets[0].getsockname()[1])
+        answers = await open_loop.run(target, gets(), per_second=20, seconds=0.25, connections=1)
+    assert [answer.status for answer in answers] == [200] * 5
+
+
+def test_a_body_that_nobody_wants_to_the_end_is_a_failure_not_an_exception() -> None:
+    async def send() -> list[Answered]:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.abort()
+
+        listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with listening:
+            target = Target("127.0.0.1", listening.sockets[0].getsockname()[1])
+            slow = Request("slow", "POST", "/", b"x" * 100, trickle_s=0.2)
+            return await open_loop.run(target, iter([slow]), per_second=1, seconds=1)
+
+    # As the prober runs: this loop refuses what the other only warns of.
+    answers = uvloop.run(send())
+    assert [(answer.status, answer.failure.split(":")[0]) for answer in answers] == [
+        (0, "ConnectionResetError")
+    ]
+
+
+async def test_what_belongs_to_a_request_comes_back_with_its_answer() -> None:
+    async def handle(head: bytes) -> bytes:
+        return OK.replace(b"\r\n", b"\r\nX-Gad-Slot: Blue\r\n", 1)
+
+    sent = [Request("get", "GET", "/", mark=f"m{number}", is_alone=number == 1) for number in range(3)]
+    began = asyncio.get_running_loop().time()
+    async with server(handle) as target:
+        answers = await open_loop.run(target, iter(sent), per_second=50, seconds=0.06, connections=1)
+    assert [(answer.mark, answer.slot) for answer in answers] == [(f"m{n}", "blue") for n in range(3)]
+    assert [round((answer.due - began) * 50) for answer in answers] == [0, 1, 2]
 
 
 async def test_nobody_listening_is_a_failure_not_an_exception() -> None:
