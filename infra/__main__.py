@@ -7,11 +7,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the engine puts 
 
 import pulumi
 
-from infra import errors, settings, stack
+from infra import attempt, errors, settings, stack
 
 name = pulumi.get_stack()
 try:
-    outputs = stack.build(settings.load(name), stack.last_release(name))
+    desired, recorded = settings.load(name), stack.last_release(name)
+    outputs = stack.build(desired, recorded, attempt.begin(), back=attempt.asks_for_the_version_before())
 except errors.GadError as error:
     raise pulumi.RunError(str(error)) from None  # any language host prints it without a traceback
 for key, value in outputs.items():

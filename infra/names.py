@@ -20,6 +20,9 @@ LABEL_STACK = "gad.stack"
 LABEL_ROLE = "gad.role"
 LABEL_DATA_CLASS = "gad.data-class"
 LABEL_PREFIX = "gad.prefix"  # tells apart stacks of one name in several checkouts
+# Roles of what a step of an update makes and removes: no resource, so no state knows it.
+SCRATCH = "scratch"  # a copy to try a migration on
+PASSING = frozenset({"migration", SCRATCH})
 
 # Networks, in the order of the /24s they get of the stack's /22.
 # `store`: PostgreSQL and Redis, where they are on a server of their own.

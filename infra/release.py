@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 SlotName = Literal["blue", "green"]
 SLOTS: tuple[SlotName, SlotName] = ("blue", "green")
@@ -46,18 +46,43 @@ class Slot(BaseModel):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
 
+class Attempt(BaseModel):
+    """One try at a release, and who made it. Another id makes each step of the release run again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(pattern=r"^[0-9a-z]{0,32}$")
+    by: str = Field(pattern=r"^[\w.@-]*$")  # account@host; it goes through shells and into the ledger
+
+
+UNTRIED = Attempt(id="", by="")
+
+
 class Recorded(BaseModel):
-    """What the stack's last finished update left: both slots and the one in rotation."""
+    """What the last finished update left: both slots, the one in rotation, and the tries behind them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     live: SlotName
     blue: Slot
     green: Slot
+    attempt: Attempt = UNTRIED  # that turned to `live`
+    blue_attempt: str = ""  # that filled the slot; a label on its container
+    green_attempt: str = ""
+    schema_image: str = ""  # whose migrations ran last; a way back leaves the schema as it is
 
     def slot(self, name: SlotName) -> Slot:
         """The slot of that name."""
         return self.blue if name == "blue" else self.green
+
+    @property
+    def migrated_image(self) -> str:
+        """Whose migrations ran last."""
+        return self.schema_image or self.slot(self.live).image
+
+    def attempt_of(self, name: SlotName) -> str:
+        """The id of the try that filled the slot."""
+        return self.blue_attempt if name == "blue" else self.green_attempt
 
 
 class Plan(Recorded):
@@ -68,7 +93,7 @@ class Plan(Recorded):
     @property
     def recorded(self) -> Recorded:
         """What the next update will find recorded once this one has finished."""
-        return Recorded(live=self.live, blue=self.blue, green=self.green)
+        return Recorded.model_validate({name: getattr(self, name) for name in Recorded.model_fields})
 
 
 def idle_of(live: SlotName) -> SlotName:
@@ -76,19 +101,34 @@ def idle_of(live: SlotName) -> SlotName:
     return "green" if live == "blue" else "blue"
 
 
-def plan_release(desired: Slot, recorded: Recorded | None) -> Plan:
+def plan_release(desired: Slot, recorded: Recorded | None, attempt: Attempt) -> Plan:
     """Decide what each slot runs and which one is live.
 
     Nothing recorded: both slots get the desired version, blue is live. The live slot already runs
-    it: nothing changes. The idle slot does: only the rotation turns (a rollback is this case).
-    Otherwise the idle slot is replaced and the rotation turns to it; the live slot stays as it is.
+    it: nothing changes, and `attempt` counts for nothing. The idle slot does: only the rotation turns
+    (a rollback is this case), and the schema stays. Otherwise the idle slot is replaced and the rotation
+    turns to it; the live slot stays as it is.
     """
     if recorded is None:
-        return Plan(action="first", live="blue", blue=desired, green=desired)
+        return Plan(
+            action="first",
+            live="blue",
+            blue=desired,
+            green=desired,
+            attempt=attempt,
+            blue_attempt=attempt.id,
+            green_attempt=attempt.id,
+            schema_image=desired.image,
+        )
     idle = idle_of(recorded.live)
     if desired == recorded.slot(recorded.live):
-        return Plan(action="none", live=recorded.live, blue=recorded.blue, green=recorded.green)
+        return _planned(recorded, "none")
     if desired == recorded.slot(idle):
-        return Plan(action="flip", live=idle, blue=recorded.blue, green=recorded.green)
-    slots = {recorded.live: recorded.slot(recorded.live), idle: desired}
-    return Plan(action="release", live=idle, blue=slots["blue"], green=slots["green"])
+        return _planned(recorded, "flip", live=idle, attempt=attempt)
+    filled: dict[str, object] = {idle: desired, f"{idle}_attempt": attempt.id}
+    return _planned(recorded, "release", live=idle, attempt=attempt, schema_image=desired.image, **filled)
+
+
+def _planned(recorded: Recorded, action: Action, **changes: object) -> Plan:
+    kept = {name: getattr(recorded, name) for name in Recorded.model_fields}
+    return Plan.model_validate({**kept, **changes, "action": action})

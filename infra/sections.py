@@ -155,6 +155,25 @@ class Api(Section):
     rate_limits: RateLimits = RateLimits()
 
 
+class Release(Section):
+    """How the API goes from one version to the next."""
+
+    bake_s: int = Field(
+        default=30, ge=1, le=3600, description="seconds for which a new version is watched, and taken back"
+    )
+    drain_s: int = Field(
+        default=30,
+        ge=1,
+        le=600,
+        description="seconds in which requests to the version before may end",
+    )
+    contract: str | None = Field(
+        default=None,
+        pattern=r"^\w+$",
+        description="the one migration that may take something away from the version before",
+    )
+
+
 class Proxy(Section):
     """Caddy, the only one that publishes ports."""
 

@@ -9,7 +9,7 @@ from pulumi_docker import RemoteImage
 
 from infra import render
 from infra.components import api
-from infra.components.api import ApiSlot, ApiSlotArgs, ReleaseDir, ReleaseDirArgs, Route, RouteArgs
+from infra.components.backup import Backup, BackupArgs
 from infra.components.declaration import Declaration
 from infra.components.images import Images, ImagesArgs
 from infra.components.migration import Migration, MigrationArgs
@@ -18,27 +18,21 @@ from infra.components.postgres import Postgres
 from infra.components.proxy import Proxy, ProxyArgs
 from infra.components.redis import Redis, RedisArgs
 from infra.components.service import StoreArgs
+from infra.desired import authority, names_of, reach_of_data
 from infra.last_release import last_release, parse_recorded
 from infra.migrator import SECRETS
-from infra.names import DATA_ROLES, part_of
-from infra.release import SLOTS, Plan, Recorded, Slot, SlotName, plan_release
+from infra.names import DATA_ROLES
+from infra.release import SLOTS, Attempt, Recorded
 from infra.settings import Settings
-from infra.stack_facts import authority, facts, names_of
-from infra.stack_secrets import READERS, reader_revision, secret_files
-from infra.stack_servers import Machines, database_users, reach_of_data, servers
+from infra.stack_facts import facts
+from infra.stack_release import planned, release, scratch
+from infra.stack_secrets import secret_files
+from infra.stack_servers import Machines, database_users, servers
 
-__all__ = [
-    "API_SECRETS",
-    "READERS",
-    "Outputs",
-    "build",
-    "desired_slot",
-    "last_release",
-    "names_of",
-    "parse_recorded",
-]
+__all__ = ["Outputs", "build", "last_release", "parse_recorded"]
 
-API_SECRETS = ("database_url", "redis_url", "jwt_secret", "hmac_key", "kek")
+
+KEPT_DUMPS = 3  # chosen: of the last releases; a plan of backups is more than that
 
 
 class Outputs(TypedDict):
@@ -49,8 +43,11 @@ class Outputs(TypedDict):
     image: str
 
 
-def build(settings: Settings, recorded: Recorded | None) -> Outputs:
-    """Declare everything, in the order it must come up; `recorded` is what the last release left."""
+def build(settings: Settings, recorded: Recorded | None, attempt: Attempt, *, back: bool = False) -> Outputs:
+    """Declare everything, in the order it must come up; `recorded` is what the last release left.
+
+    `back`: the version before is wanted, whatever the stack file says. Raises GadError if there is none.
+    """
     file, names = settings.file, names_of(settings)
     machines = servers(settings)
     host, data = machines.app, machines.data
@@ -65,7 +62,7 @@ def build(settings: Settings, recorded: Recorded | None) -> Outputs:
     )
     stored = network.data if store is None else store.store
     listen_at, hosts = reach_of_data(settings)
-    plan = plan_release(desired_slot(settings), recorded)
+    plan = planned(settings, recorded, attempt, back=back)
     secrets = secret_files(settings, app=host, data=data)
     pulled = _images(settings, machines)
 
@@ -116,43 +113,41 @@ def build(settings: Settings, recorded: Recorded | None) -> Outputs:
             tls=file.redis.tls,
         ),
     )
+    is_settled = recorded is not None and plan.migrated_image == recorded.migrated_image
+    dump = Backup(
+        "backup",
+        BackupArgs(
+            host=data,
+            names=names,
+            directory=f"{settings.data_dir}/backup",
+            key=f"{plan.attempt.id} {plan.migrated_image}",
+            is_settled=is_settled,
+            keep=KEPT_DUMPS,
+            needs=(database.server,),
+        ),
+    )
     schema = Migration(
         "migration",
         MigrationArgs(
             host=host,
             names=names,
-            image=settings.images["app"],
+            image=plan.migrated_image,
             envs={"GAD_MIGRATION_URL_FILE": f"{SECRETS}/migration_url"},
             secrets=secrets.readers["migration"],
-            needs=(database.server, pulled["app"], *((network.data,) if machines.are_two else ())),
+            needs=(
+                *(database.server, pulled["app"], *((network.data,) if machines.are_two else ())),
+                *(cache.server, secrets.readers["api"]),  # a rehearsal starts both once more
+            ),
             hosts=dict(hosts),
+            key=plan.attempt.id,
+            is_settled=is_settled,
+            backup=dump,
+            scratch=None
+            if machines.are_two
+            else scratch(settings, recorded, secrets, postgres=database.config_dir, redis=cache.config_dir),
+            contract=file.release.contract,
         ),
     )
-    release_dir = ReleaseDir("release", ReleaseDirArgs(host=host, path=f"{settings.host_dir}/release"))
-    slots = {
-        slot: ApiSlot(
-            f"api-{slot}",
-            ApiSlotArgs(
-                host=host,
-                names=names,
-                slot=slot,
-                image=plan.slot(slot).image,
-                envs=dict(plan.slot(slot).envs),
-                secrets_dir=plan.slot(slot).secrets_dir,
-                release_dir=release_dir.path,
-                memory_mib=plan.slot(slot).memory_mib,
-                cpus=plan.slot(slot).cpus,
-                pids=plan.slot(slot).pids,
-                keep=_is_kept(slot, plan, recorded),
-                hosts=plan.slot(slot).hosts,
-                needs=(
-                    *(network.data, network.edge, release_dir, secrets.readers["api"]),
-                    *(pulled["app"], schema, cache.server),
-                ),
-            ),
-        )
-        for slot in SLOTS
-    }
     site_files = render.caddy_files(
         site=file.proxy.site,
         tls=file.proxy.tls,
@@ -179,16 +174,13 @@ def build(settings: Settings, recorded: Recorded | None) -> Outputs:
             needs=(network.edge, network.egress, pulled["caddy"]),
         ),
     )
-    route = Route(
-        "route",
-        RouteArgs(
-            host=host,
-            names=names,
-            release_dir=release_dir,
-            live=plan.live,
-            record=plan.recorded.model_dump_json(),
-            needs=(*(slot.server for slot in slots.values()), edge.server),
-        ),
+    released = release(
+        settings,
+        plan,
+        recorded,
+        host=host,
+        needs=(network.data, network.edge, secrets.readers["api"], pulled["app"], schema, cache.server),
+        proxy=edge.server,
     )
     Declaration(
         "declared",
@@ -198,7 +190,7 @@ def build(settings: Settings, recorded: Recorded | None) -> Outputs:
             containers={
                 "postgres": database.declared,
                 "redis": cache.declared,
-                **{f"api-{name}": slot.declared for name, slot in slots.items()},
+                **{f"api-{name}": slot.declared for name, slot in released.slots.items()},
                 "proxy": edge.declared,
             },
             networks=(network,) if store is None else (network, store),
@@ -206,50 +198,9 @@ def build(settings: Settings, recorded: Recorded | None) -> Outputs:
     )
     return Outputs(
         url=f"https://{authority(settings)}",
-        live=route.turned.apply(lambda _: plan.live),
+        live=released.done.apply(lambda _: plan.live),
         image=plan.slot(plan.live).image,
     )
-
-
-def desired_slot(settings: Settings) -> Slot:
-    """What the stack file asks of the API: the thing a release is about."""
-    file = settings.file
-    secrets_dir = f"{settings.host_dir}/secrets/api/{reader_revision(settings, 'api')}"
-    url = f"https://{authority(settings)}"
-    envs = {
-        "GAD_ALLOWED_HOSTS": file.proxy.site,
-        "GAD_ALLOWED_ORIGINS": url,
-        "GAD_DB_POOL": f"{file.api.db_pool}+0",
-        "GAD_ENV": file.environment,
-        "GAD_JWT_AUDIENCE": f"gad-{settings.stack}",
-        "GAD_JWT_ISSUER": url,
-        "GAD_LOG_LEVEL": file.api.log_level,
-        "GAD_TRUSTED_PROXIES": str(part_of(settings.subnet, "edge")),
-        "GAD_TZ": file.api.timezone,
-        **{f"GAD_RATE_{name.upper()}": str(limit) for name, limit in file.api.rate_limits.stated.items()},
-        **{f"GAD_{name.upper()}_FILE": f"{SECRETS}/{name}" for name in API_SECRETS},
-    }
-    return Slot(
-        image=settings.images["app"],
-        envs=tuple(sorted(envs.items())),
-        secrets_dir=secrets_dir,
-        memory_mib=file.api.memory_mib,
-        cpus=file.api.cpus,
-        pids=file.api.pids,
-        form=api.FORM,
-        hosts=reach_of_data(settings)[1],
-    )
-
-
-def _is_kept(slot: SlotName, plan: Plan, recorded: Recorded | None) -> bool:
-    """Whether this update must leave the slot's container alone, whatever the code now makes of it.
-
-    The live one always. An idle one only if its form is older than what this code can declare: else
-    its container is put right, for a failed release may have left another version in it.
-    """
-    if recorded is None:
-        return False
-    return slot == recorded.live or plan.slot(slot).form != api.FORM
 
 
 def _images(settings: Settings, machines: Machines) -> dict[str, RemoteImage]:

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from infra.components.container import Declared
 from infra.components.network import Network, StoreNetwork
-from infra.names import Names
+from infra.desired import authority, names_of
 from infra.release import Recorded
 from infra.settings import Settings
 
@@ -32,17 +32,6 @@ class Facts(TypedDict):
     networks: dict[str, dict[str, object]]
     volumes: dict[str, str]
     images: dict[str, str]
-
-
-def names_of(settings: Settings) -> Names:
-    """The physical names of a stack."""
-    return Names(stack=settings.stack, prefix=settings.prefix)
-
-
-def authority(settings: Settings) -> str:
-    """The site as people type it, with its port if that is not 443."""
-    site = settings.file.proxy.site
-    return site if settings.https_port == 443 else f"{site}:{settings.https_port}"
 
 
 def facts(

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from infra.sections import Api, Images, Network, Postgres, Proxy, Redis, Secrets, Section
+from infra.sections import Api, Images, Network, Postgres, Proxy, Redis, Release, Secrets, Section
 from infra.server_section import DataServer, Server
 
 TLS_PAIR = "tls_pair"  # an error of the key and certificate together, which only a new pair mends
@@ -28,6 +28,7 @@ class StackFile(Section):
     postgres: Postgres
     redis: Redis
     api: Api
+    release: Release = Release()
     proxy: Proxy
     secrets: Secrets
 

@@ -1,58 +1,19 @@
-"""Which secrets a stack's readers get, and in which files."""
+"""The files with the secrets of a stack's readers."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from pulumi import Output
 
 from infra import render
 from infra.components.host import Host
 from infra.components.secrets import ReaderSecrets, Secrets, SecretsArgs
+from infra.desired import READERS, reader_revision, tls_files
 from infra.migrator import SECRETS
 from infra.names import DATA_ROLES
 from infra.settings import Settings
 
-# Which secrets each reader's files are made of. A reader gets nothing else.
-READERS: Mapping[str, tuple[str, ...]] = {
-    "postgres": ("superuser_password", "owner_password", "app_password"),
-    "redis": ("redis_password",),
-    "migration": ("owner_password",),
-    "api": ("app_password", "redis_password", "jwt_secret", "hmac_key", "kek"),
-}
-
-
-# With postgres.tls or redis.tls, further files of each reader and the secret that is in them. The certificate
-# signed itself, so that whoever connects trusts it and nothing else.
-TLS_FILES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
-    "postgres": {
-        "postgres": {"server.crt": "postgres_tls_certificate", "server.key": "postgres_tls_key"},
-        "migration": {"postgres_ca.crt": "postgres_tls_certificate"},
-        "api": {"postgres_ca.crt": "postgres_tls_certificate"},
-    },
-    "redis": {
-        "redis": {"server.crt": "redis_tls_certificate", "server.key": "redis_tls_key"},
-        "api": {"redis_ca.crt": "redis_tls_certificate"},
-    },
-}
 TLS_QUERY = f"?sslmode=verify-full&sslrootcert={SECRETS}/postgres_ca.crt"
 REDIS_TLS_QUERY = f"?ssl_cert_reqs=required&ssl_check_hostname=true&ssl_ca_certs={SECRETS}/redis_ca.crt"
-
-
-def _tls_files(settings: Settings, reader: str) -> Mapping[str, str]:
-    found: dict[str, str] = {}
-    for server, is_encrypted in (
-        ("postgres", settings.file.postgres.tls),
-        ("redis", settings.file.redis.tls),
-    ):
-        if is_encrypted:
-            found |= TLS_FILES[server].get(reader, {})
-    return found
-
-
-def reader_revision(settings: Settings, reader: str) -> str:
-    """A name for what this reader's files are made of."""
-    return settings.revision(*READERS[reader], *_tls_files(settings, reader).values())
 
 
 def secret_files(settings: Settings, *, app: Host, data: Host) -> Secrets:
@@ -81,7 +42,7 @@ def secret_files(settings: Settings, *, app: Host, data: Host) -> Secrets:
         SecretsArgs(
             readers={
                 reader: ReaderSecrets(
-                    files=content | {path: value[it] for path, it in _tls_files(settings, reader).items()},
+                    files=content | {path: value[it] for path, it in tls_files(settings, reader).items()},
                     revision=reader_revision(settings, reader),
                     host=data if reader in DATA_ROLES else app,
                     host_dir=settings.data_dir if reader in DATA_ROLES else settings.host_dir,

@@ -9,7 +9,6 @@ from pathlib import Path
 from infra.components.host import Host, HostArgs, connect
 from infra.components.server import Server, ServerArgs
 from infra.host.revision import revision
-from infra.names import DATA_ROLES
 from infra.server_section import Server as ServerSection
 from infra.settings import ROOT, Settings
 
@@ -43,19 +42,6 @@ def servers(settings: Settings) -> Machines:
         app=_machine(file.server, f"{order} --role app", told, "host", "server"),
         data=_machine(file.data_server, f"{order} --role data", data_told, "data-host", "data-server"),
     )
-
-
-def reach_of_data(settings: Settings) -> tuple[str | None, tuple[tuple[str, str], ...]]:
-    """The address where PostgreSQL and Redis are published, and by which names the application knows it.
-
-    By name, because their certificates are for the names `postgres` and `redis`. Nothing with one server,
-    whose data network knows them.
-    """
-    data = settings.file.data_server
-    if data is None:
-        return None, ()
-    address = str(data.private_address)
-    return address, tuple((role, address) for role in sorted(DATA_ROLES))
 
 
 def database_users(settings: Settings, network: IPv4Network) -> IPv4Network:

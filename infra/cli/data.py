@@ -133,10 +133,15 @@ def check(stack: Stack = "dev") -> None:
 @db_commands.command("lint")
 def lint(
     stack: Stack = "dev",
-    file: Annotated[Path | None, typer.Option(help="Read this file of SQL, and no stack.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Read this file of SQL, and no stack; - is standard input.")
+    ] = None,
     contract: Annotated[
         bool, typer.Option("--contract", help="Approve what steps that raise min_ordinal take away.")
     ] = False,
+    approve: Annotated[
+        str | None, typer.Option(metavar="REVISION", help="The same for this one step, and no other.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read the steps that the declared image would run on a stack's schema, before any of them runs.
@@ -146,15 +151,15 @@ def lint(
 
     Example:  gad db lint staging
     """
-    from infra.operate.migration_lint import lint_file, lint_pending
+    from infra.operate.migration_lint import lint_file, lint_pending, refusal_error
     from infra.operate.preflight import load_settings
     from infra.operate.pulumi import Pulumi
 
     if file is not None:
-        refused = lint_file(file, contract=contract)
+        refused = lint_file(file, contract=contract, approved=approve)
     else:
         image = load_settings(Pulumi(ROOT, stack)).images["app"]
-        refused = lint_pending(_outputs(stack), image, contract=contract)
+        refused = lint_pending(_outputs(stack), image, contract=contract, approved=approve)
     if as_json:
         print_json([asdict(each) for each in refused])
     else:
@@ -163,7 +168,7 @@ def lint(
             typer.echo(f"  {each.rule}: {each.why}\n  remedy: {each.recipe}")
         typer.echo(f"{len(refused) or 'no'} statement{'' if len(refused) == 1 else 's'} refused")
     if refused:
-        raise typer.Exit(int(Exit.REFUSED))
+        raise refusal_error(refused)
 
 
 def _schema(stack: str, command: Command) -> None:

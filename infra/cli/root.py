@@ -17,6 +17,8 @@ from infra.cli import (
     images,
     judges,
     lab,
+    probe,
+    release,
     settings,
     setup,
     stack,
@@ -36,11 +38,13 @@ app = typer.Typer(
 )
 app.add_typer(setup.commands)
 app.add_typer(stack.commands)
+app.add_typer(release.commands)
 app.add_typer(verify.commands)
 app.add_typer(drift.commands)
 app.add_typer(status.commands)
 app.add_typer(data.commands)
 app.add_typer(bench.commands)
+app.add_typer(probe.commands)
 app.add_typer(judges.commands)
 app.add_typer(images.commands, name="images")
 app.add_typer(host.commands, name="host")

@@ -17,13 +17,15 @@ commands = typer.Typer()
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
-def _pulumi(stack: str) -> Pulumi:
+def pulumi_of(stack: str) -> Pulumi:
+    """The engine for a stack of this checkout."""
     from infra.operate.pulumi import Pulumi
 
     return Pulumi(ROOT, stack)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """A line about what is going on, beside the result."""
     typer.echo(f"· {text}", err=True)
 
 
@@ -40,7 +42,7 @@ def up(
     """
     from infra.operate import up as operate
 
-    desired = operate.up(_pulumi(stack), _say)
+    desired = operate.up(pulumi_of(stack), say)
     site = desired.file.proxy.site
     url = f"https://{site}" if desired.https_port == 443 else f"https://{site}:{desired.https_port}"
     if verify:
@@ -62,7 +64,7 @@ def down(stack: Stack = "dev") -> None:
     """
     from infra.operate import up as operate
 
-    operate.down(_pulumi(stack), _say)
+    operate.down(pulumi_of(stack), say)
     typer.echo(f"stack {stack} is down; its volumes are kept, `gad up {stack}` brings it back")
 
 
@@ -80,7 +82,7 @@ def clean(
     """
     from infra.operate import up as operate
 
-    pulumi = _pulumi(stack)
+    pulumi = pulumi_of(stack)
     if orphans:
         found = operate.orphans(pulumi)
         if not found:
@@ -88,16 +90,17 @@ def clean(
             return
         for item in found:
             typer.echo(f"{item.kind:<10} {item.name}")
-        _confirm(stack, yes, f"Remove these {len(found)}, volumes with their data?")
+        confirm(stack, yes, f"Remove these {len(found)}, volumes with their data?")
         operate.remove_orphans(pulumi, found)
         typer.echo(f"removed {len(found)}")
         return
-    _confirm(stack, yes, f"Remove stack {stack} with its volumes and all data in them?")
-    operate.clean(pulumi, _say)
+    confirm(stack, yes, f"Remove stack {stack} with its volumes and all data in them?")
+    operate.clean(pulumi, say)
     typer.echo(f"stack {stack} is gone")
 
 
-def _confirm(stack: str, yes: bool, question: str) -> None:
+def confirm(stack: str, yes: bool, question: str) -> None:
+    """Ask for the stack's name. Raises GadError (refused) for any other answer."""
     if yes:
         return
     typer.echo(question, err=True)
@@ -117,7 +120,7 @@ def adopt(stack: Stack = "dev") -> None:
     """
     from infra.operate.adopt import adopt as operate
 
-    names = operate(_pulumi(stack), _say)
+    names = operate(pulumi_of(stack), say)
     typer.echo(f"took over {len(names)}: {', '.join(names)}" if names else "nothing to take over")
     typer.echo(f"`gad up {stack}` completes the rest")
 
@@ -130,5 +133,5 @@ def unlock(stack: Stack = "dev") -> None:
     """
     from infra.operate import up as operate
 
-    operate.unlock(_pulumi(stack), _say)
+    operate.unlock(pulumi_of(stack), say)
     typer.echo(f"stack {stack} is not locked")

@@ -1,4 +1,4 @@
-"""The API: two permanent slots, and the file that says which one is in rotation."""
+"""The API: two permanent slots, and the directory with the file that says which one is in rotation."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pulumi_docker as docker
-from pulumi import ComponentResource, Output, Resource, ResourceOptions
+from pulumi import ComponentResource, Resource, ResourceOptions
 
 from infra.components.container import ContainerArgs, Declared, Health, Mount, declared, hardened_container
 from infra.components.host import Host, host_command
 from infra.names import Names
+from infra.steps.rotation import ATTEMPT_LABEL
 
 UID = 10073
 PORT = 8000
 PRIVATE_PORT = 9000
-FORM = 1  # raise it when the container's form below changes: a new form reaches people by a release
 
 SlotName = Literal["blue", "green"]
+
+HEALTH = Health(test=("CMD", "/usr/bin/python3", "-I", "-S", "/usr/local/lib/gad/health.py"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ApiSlotArgs:
-    """One slot; `keep` says that this update must not replace it."""
+    """One slot; `keep` says that this update must not replace it, `attempt` which one has filled it."""
 
     host: Host
     names: Names
@@ -37,6 +39,7 @@ class ApiSlotArgs:
     cpus: str
     pids: int
     keep: bool
+    attempt: str
     needs: tuple[Resource, ...]
     hosts: tuple[tuple[str, str], ...]  # name and address of what is on another server
 
@@ -55,7 +58,8 @@ class ApiSlot(ComponentResource):
             name=args.names.container(role),
             image=args.image,
             uid=UID,
-            labels=args.names.labels(role, "personal"),
+            # A slot that another attempt had filled is made anew: if that one failed, nothing is known of it.
+            labels={**args.names.labels(role, "personal"), ATTEMPT_LABEL: args.attempt},
             networks=((args.names.network("data"), role), (args.names.network("edge"), role)),
             mounts=(
                 Mount(kind="bind", source=args.secrets_dir, target="/run/gad/secrets"),
@@ -64,9 +68,8 @@ class ApiSlot(ComponentResource):
             ),
             tmpfs=("/tmp",),  # noqa: S108  (inside the container)
             workdir="/srv/gad",
-            health=Health(
-                test=("CMD", "/usr/bin/python3", "-I", "-S", "/usr/local/lib/gad/health.py"),
-            ),
+            health=HEALTH,
+            wait=False,  # the smoke step does, and says at once why a slot does not come
             memory_mib=args.memory_mib,
             cpus=args.cpus,
             pids=args.pids,
@@ -89,14 +92,15 @@ class ApiSlot(ComponentResource):
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseDirArgs:
-    """Where the host keeps the stack's release state."""
+    """Where the host keeps the stack's release state, and the program that watches a slot from inside."""
 
     host: Host
     path: str
+    watch: str
 
 
 class ReleaseDir(ComponentResource):
-    """The directory both slots watch. It exists before they do; only the route writes into it."""
+    """The directory both slots watch. It exists before they do; only a release's steps write into it."""
 
     path: str
 
@@ -107,74 +111,16 @@ class ReleaseDir(ComponentResource):
         host_command(
             f"{name}-make",
             args.host,
-            create=f"mkdir -p {quoted} && chmod 755 {quoted}",
+            create=f"""set -eu
+umask 022
+mkdir -p {quoted}
+chmod 755 {quoted}
+cd {quoted}
+cat > .watch.new
+mv -f .watch.new watch.py
+""",
             delete=f"rm -rf -- {quoted}",
+            stdin=args.watch,
             opts=ResourceOptions(parent=self),
         )
         self.register_outputs({"path": self.path})
-
-
-@dataclass(frozen=True, kw_only=True)
-class RouteArgs:
-    """The slot that shall be in rotation, and what must stand before it is."""
-
-    host: Host
-    names: Names
-    release_dir: ReleaseDir
-    live: SlotName
-    record: str  # both slots as they are once it has turned; the next update reads it from the state
-    needs: tuple[Resource, ...]
-
-
-class Route(ComponentResource):
-    """Which slot is in rotation. Turning it is one atomic write; the proxy is never reloaded."""
-
-    turned: Output[str]
-
-    def __init__(self, name: str, args: RouteArgs, opts: ResourceOptions | None = None) -> None:
-        super().__init__("stack:app:Route", name, None, opts)
-        turn = host_command(
-            f"{name}-turn",
-            args.host,
-            create=_turn_script(args),
-            stdin=args.record,
-            opts=ResourceOptions(parent=self, depends_on=[args.release_dir, *args.needs]),
-        )
-        self.turned = turn.id
-        self.register_outputs({"live": args.live})
-
-
-def _turn_script(args: RouteArgs) -> str:
-    """Write the live slot's name, flush, rename; turn back if it does not become ready in 15 s.
-
-    The slots' account reads what is written, whatever the umask of a hardened server.
-    """
-    container = shlex.quote(args.names.container(f"api-{args.live}"))
-    directory = shlex.quote(args.release_dir.path)
-    return f"""set -eu
-umask 022
-cd {directory}
-cat > .recorded.new
-before=$(cat live 2>/dev/null || true)
-turn() {{
-  printf '%s' "$1" > .live.new
-  sync
-  mv -f .live.new live
-}}
-ready() {{
-  docker exec {container} gad-probe {PORT} /health/ready
-}}
-turn {args.live}
-tries=0
-until ready >/dev/null 2>&1; do
-  tries=$((tries + 1))
-  if [ "$tries" -ge 30 ]; then
-    echo "slot {args.live} did not become ready in rotation:" >&2
-    ready >&2 || true
-    if [ -n "$before" ]; then turn "$before"; fi
-    exit 1
-  fi
-  sleep 0.5
-done
-mv -f .recorded.new recorded.json
-"""

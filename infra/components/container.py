@@ -107,6 +107,7 @@ class ContainerArgs:
     ports: tuple[Port, ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()  # (name, address) beside those of its networks
     shm_mib: int = 64
+    wait: bool = True  # whether the update goes on only once it is healthy
 
 
 class Declared(TypedDict):
@@ -211,7 +212,7 @@ def hardened_container(
         restart="unless-stopped",
         must_run=True,
         destroy_grace_seconds=args.grace_s,
-        wait=True,
+        wait=args.wait,
         wait_timeout=args.health.wait_s,
         opts=ResourceOptions.merge(
             args.host.options(parent=parent, depends_on=depends_on),
@@ -222,11 +223,20 @@ def hardened_container(
             ),
         ),
     )
-    # The Docker provider has no input for it; the engine takes it on a running container.
+    # The Docker provider has no input for it; the engine takes it on a running container. Why one that is not
+    # waited for here does not run is told by whoever waits for it.
+    unless = Output.concat(
+        " || [ \"$(docker inspect --format '{{.State.Status}} {{.RestartCount}}' ",
+        container.id,
+        ")\" != 'running 0' ]",
+    )
     host_command(
         f"{name}-pids",
         args.host,
-        create=Output.concat("docker update --pids-limit ", str(args.pids), " ", container.id, " >/dev/null"),
+        create=Output.concat(
+            *("docker update --pids-limit ", str(args.pids), " ", container.id, " >/dev/null"),
+            *(() if args.wait else (unless,)),
+        ),
         opts=ResourceOptions(parent=parent, depends_on=[container]),
     )
     return container

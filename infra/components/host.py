@@ -108,3 +108,9 @@ def host_command(
         opts=options,
     )
     return remote
+
+
+def printed(run: CustomResource) -> Output[str]:
+    """What a command wrote to stdout when it ran last, without the last line break."""
+    stdout: Output[str] = run.stdout  # type: ignore[attr-defined]  # the generated SDK is not analysed
+    return stdout

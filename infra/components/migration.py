@@ -1,22 +1,28 @@
-"""The schema's migration: one container that runs once, and whose exit status counts."""
+"""The schema's migration: asked for, judged, rehearsed, and then run once, whose exit status counts."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pulumi import ComponentResource, Resource, ResourceOptions
+import pulumi_command as command
+from pulumi import ComponentResource, Output, Resource, ResourceOptions
 
+from infra.components.backup import Backup
 from infra.components.files import HostFiles
-from infra.components.host import Host, host_command
-from infra.migrator import docker_run
+from infra.components.host import Host, host_command, printed
 from infra.names import Names
+from infra.steps.gate import Migrator, ask, lint, migrate
+from infra.steps.rehearsal import ELSEWHERE, Scratch, rehearse
 
 
 @dataclass(frozen=True, kw_only=True)
 class MigrationArgs:
-    """The image whose schema is wanted; `secrets` holds the owner's connection and nothing else."""
+    """The image whose schema is wanted; `secrets` holds the owner's connection and nothing else.
+
+    `key` is another one for each attempt at a release. `is_settled` says that none is made: what ran stays as
+    it was, whatever else of the stack changes. `scratch` is None where PostgreSQL is on a server of its own.
+    """
 
     host: Host
     names: Names
@@ -25,6 +31,11 @@ class MigrationArgs:
     secrets: HostFiles
     needs: tuple[Resource, ...]
     hosts: Mapping[str, str]  # name to address of what is on another server
+    key: str
+    is_settled: bool
+    backup: Backup
+    scratch: Scratch | None
+    contract: str | None  # the one step that may take something away
 
 
 class Migration(ComponentResource):
@@ -32,27 +43,52 @@ class Migration(ComponentResource):
 
     def __init__(self, name: str, args: MigrationArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("stack:data:Migration", name, None, opts)
+        self._args = args
+        migrator = Migrator(
+            names=args.names,
+            image=args.image,
+            envs=args.envs,
+            secrets_dir=args.secrets.path,
+            hosts=args.hosts,
+        )
+        gate = host_command(
+            f"{name}-gate",
+            args.host,
+            create=ask(migrator),
+            stdin=args.key,
+            opts=self._options(args.secrets, *args.needs, args.backup),
+        )
+        told = printed(gate)
+        wanted = told.apply(_first_line)
+        # On the machine that runs `gad`: squawk is there.
+        linted = command.local.Command(
+            f"{name}-lint",
+            create=lint(args.names.stack, contract=args.contract),
+            stdin=told,
+            add_previous_output_in_env=False,
+            opts=self._options(gate),
+        )
+        rehearsed = host_command(
+            f"{name}-rehearsal",
+            args.host,
+            create=ELSEWHERE if args.scratch is None else rehearse(migrator, args.scratch),
+            stdin=Output.concat(wanted, "\n", args.backup.taken, "\n"),
+            opts=self._options(linted),
+        )
         # Not a docker.Container: an attached one would hide the exit status. `docker run` gives it.
         host_command(
             f"{name}-run",
             args.host,
-            create=_script(args),
-            opts=ResourceOptions(parent=self, depends_on=[args.secrets, *args.needs]),
+            create=migrate(migrator),
+            stdin=Output.concat(wanted, "\n", args.key, "\n"),
+            opts=self._options(args.secrets, *args.needs, rehearsed),
         )
         self.register_outputs({})
 
+    def _options(self, *needs: Resource) -> ResourceOptions:
+        ignored = ["create", "stdin"] if self._args.is_settled else []
+        return ResourceOptions(parent=self, depends_on=list(needs), ignore_changes=ignored)
 
-def _script(args: MigrationArgs) -> str:
-    """Remove what an interrupted run left (its transaction is rolled back), then migrate."""
-    name = args.names.container("migration")
-    words = docker_run(
-        name=name,
-        network=args.names.network("data"),
-        secrets_dir=args.secrets.path,
-        labels=args.names.labels("migration", "personal"),
-        envs=args.envs,
-        image=args.image,
-        command="upgrade",
-        hosts=args.hosts,
-    )
-    return f"docker rm --force {shlex.quote(name)} >/dev/null 2>&1 || true\nexec {shlex.join(words)}"
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]

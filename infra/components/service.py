@@ -84,6 +84,7 @@ class Service(ComponentResource):
 
     server: docker.Container
     declared: Declared
+    config_dir: str  # on the host
 
     def _run(self, name: str, args: ServiceArgs, form: Form) -> None:
         """Declare its parts as `name`-data, `name`-config and `name`-server."""
@@ -102,6 +103,7 @@ class Service(ComponentResource):
             ),
             opts=ResourceOptions(parent=self),
         )
+        self.config_dir = config.path
         container = ContainerArgs(
             host=args.host,
             name=names.container(form.role),

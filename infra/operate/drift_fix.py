@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 
 from infra.errors import GadError
 from infra.names import DATA_ROLES
@@ -14,12 +13,12 @@ from infra.operate.drift_report import DriftReport
 from infra.operate.drift_survey import HOST_KEY
 from infra.operate.place import Place, place_of
 from infra.operate.pulumi import Pulumi, Resource
-from infra.operate.server import line_to
+from infra.operate.server import run_script
 from infra.operate.up import Say
 
 COMMAND = re.compile(r"command:(local|remote):Command")
-WRITE, TURN = "-write", "route-turn"
-SCRIPT_S = 120  # of one such command; turning waits 15 s for a slot
+WRITE, TURN = "-write", "release-route"
+SCRIPT_S = 120  # of one such command; turning waits 15 s for a slot, and for what the other has open
 
 
 def fix(pulumi: Pulumi, before: DriftReport, say: Say) -> DriftReport:
@@ -86,9 +85,8 @@ def _run(place: Place, written: Resource, stack: str) -> None:
     # Its connection is a secret of the state; its name begins with the role that reads the file.
     if place.data is not None and written.name.partition("-")[0] in DATA_ROLES:
         place = place.data
-    server, script, stdin = place.server, str(written.inputs["create"]), str(written.inputs["stdin"])
-    command = ["/bin/sh", "-c", script] if server is None else line_to(server).running(script)
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=SCRIPT_S)
+    script, stdin = str(written.inputs["create"]), str(written.inputs["stdin"])
+    done = run_script(place.server, script, stdin=stdin, limit_s=SCRIPT_S)
     if done.returncode != 0:
         raise GadError(
             f"a file of stack {stack} cannot be written: {done.stderr.strip() or 'no reason given'}",

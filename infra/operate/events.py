@@ -113,17 +113,20 @@ def failure_of(verb: str, stack: str, errors: Iterable[Diagnostic], log: str) ->
     """The first true cause among the engine's errors, in our form.
 
     Our own program and providers say `fact`, newline, `remedy: …`; anything else keeps its words,
-    without the script that failed.
+    without the script that failed. A script's own sentence is enough, whatever it printed beside it.
     """
     for diagnostic in errors:
-        text = SCRIPT.sub(r"\1", diagnostic.message).strip()
+        text, scripts = SCRIPT.subn(r"\1", diagnostic.message.strip())
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if not lines or NOISE.match(lines[0].removeprefix("error: ")):
             continue
         name = diagnostic.urn.rsplit("::", 1)[-1]
         about = f"{name}: " if name and not name.endswith(f"-{stack}") else ""
         remedy = next((line for line in lines if line.startswith("remedy: ")), None)
-        facts = [line.removeprefix("error: ") for line in lines if not line.startswith("remedy: ")]
+        ours = [line for line in lines if line.startswith("error: ")] if scripts else []
+        facts = [
+            line.removeprefix("error: ") for line in ours[:1] or lines if not line.startswith("remedy: ")
+        ]
         return GadError(
             f"{about}{'; '.join(facts[:4])}",
             remedy=remedy.removeprefix("remedy: ")

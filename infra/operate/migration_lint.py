@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from infra.errors import GadError
+from infra.errors import Exit, GadError
 from infra.operate import schema
 from infra.operate.migration_rules import UNASKED, Refusal, Warned, judge, pending
 from infra.operate.outputs import StackOutputs
@@ -36,21 +37,30 @@ class _Found(BaseModel):
 _REPORT = TypeAdapter(list[_Found])
 
 
-def lint(sql: str, *, contract: bool) -> list[Refusal]:
+STDIN = Path("-")
+
+
+def lint(sql: str, *, contract: bool, approved: str | None = None) -> list[Refusal]:
     """Ask squawk and our own rules. Raises GadError if squawk cannot be asked."""
-    return judge(sql, _squawk(sql), contract=contract)
+    return judge(sql, _squawk(sql), contract=contract, approved=approved)
 
 
-def lint_file(path: Path, *, contract: bool) -> list[Refusal]:
-    """A file of SQL, as `python -m app.migrate sql` writes it. Raises GadError if it cannot be read."""
+def lint_file(path: Path, *, contract: bool, approved: str | None = None) -> list[Refusal]:
+    """A file of SQL, as `python -m app.migrate sql` writes it; `-` is standard input.
+
+    Raises GadError if it cannot be read.
+    """
     try:
-        return lint(path.read_text(encoding="utf-8"), contract=contract)
+        raw = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
+        return lint(raw.decode("utf-8"), contract=contract, approved=approved)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise GadError(f"{path}: {reason}", remedy="name a file of SQL") from error
 
 
-def lint_pending(outputs: StackOutputs, image: str, *, contract: bool) -> list[Refusal]:
+def lint_pending(
+    outputs: StackOutputs, image: str, *, contract: bool, approved: str | None = None
+) -> list[Refusal]:
     """The steps of `image` that the stack's schema has not had. Raises GadError."""
     revision = schema.current(outputs)
     sql = schema.steps(outputs, image)
@@ -61,7 +71,19 @@ def lint_pending(outputs: StackOutputs, image: str, *, contract: bool) -> list[R
             f"the schema of stack {outputs.stack} is at {revision}, which {image} does not know",
             remedy="release a version that is not older than the schema",
         ) from error
-    return lint(wanted, contract=contract)
+    return lint(wanted, contract=contract, approved=approved)
+
+
+def refusal_error(refused: Sequence[Refusal]) -> GadError:
+    """The first of them as a failure; the others were told before."""
+    first = refused[0]
+    place = f"{first.step or 'before any step'}, line {first.line}"
+    rest = f", and {len(refused) - 1} more" if len(refused) > 1 else ""
+    return GadError(
+        f"{place}: {first.statement} ({first.rule}: {first.why}){rest}",
+        remedy=first.recipe,
+        exit_code=Exit.REFUSED,
+    )
 
 
 def _squawk(sql: str) -> list[Warned]:

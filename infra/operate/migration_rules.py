@@ -25,7 +25,7 @@ UNASKED = (
 
 _LATER = (
     "release code that needs neither first; then take it away in a step of its own that also sets"
-    " schema_info.min_ordinal, and allow it with --contract"
+    " schema_info.min_ordinal, and approve that step"
 )
 _NEW_COLUMN = "add a new nullable column, let code write both, fill the old rows in batches, then change over"
 _NOT_VALID = "add it NOT VALID in one step, and VALIDATE CONSTRAINT in the next"
@@ -144,9 +144,13 @@ def pending(sql: str, revision: str) -> str:
     return "\n" * sql.count("\n", 0, at) + sql[at:]
 
 
-def judge(sql: str, warned: Sequence[Warned], *, contract: bool = False) -> list[Refusal]:
-    """Every statement that must not run, in order. `contract`: what steps that raise min_ordinal take away is
-    approved."""
+def judge(
+    sql: str, warned: Sequence[Warned], *, contract: bool = False, approved: str | None = None
+) -> list[Refusal]:
+    """Every statement that must not run, in order.
+
+    `contract`: what steps that raise min_ordinal take away is approved; `approved`: of this revision alone.
+    """
     statements = [*_statements(sql)]
     contracting = {each.step for each in statements if _CONTRACTS.match(each.words)}
     found = {(warning.line, warning.rule): warning for warning in (*warned, *_ours(statements))}
@@ -154,13 +158,18 @@ def judge(sql: str, warned: Sequence[Warned], *, contract: bool = False) -> list
     for (line, rule), warning in sorted(found.items()):
         statement = next((each for each in statements if each.first <= line <= each.last), None)
         step = statement.step if statement else ""
-        if rule in CONTRACT and contract and step in contracting:
+        if rule in CONTRACT and step in contracting and (contract or revision_of(step) == approved):
             continue
         recipe = CONTRACT.get(rule) or RECIPES.get(rule) or warning.help or "see squawk's page of the rule"
         words = statement.words if statement else ""
         quoted = words if len(words) <= SHOWN else f"{words[: SHOWN - 1]}…"
         refusals.append(Refusal(step, line + 1, quoted, rule, warning.message.rstrip("."), recipe))
     return refusals
+
+
+def revision_of(step: str) -> str:
+    """The revision that a step leads to: `0009` of `0008 -> 0009`."""
+    return step.rpartition(" ")[2]
 
 
 def _ours(statements: Sequence[_Statement]) -> Iterator[Warned]:

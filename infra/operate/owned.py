@@ -8,7 +8,7 @@ from typing import Literal
 
 import docker
 
-from infra.names import LABEL_PREFIX, LABEL_ROLE
+from infra.names import LABEL_PREFIX, LABEL_ROLE, PASSING, SCRATCH
 from infra.operate.pulumi import Deployment
 
 Kind = Literal["container", "network", "volume"]
@@ -50,9 +50,9 @@ def owned(client: docker.DockerClient, prefix: str) -> tuple[Owned, ...]:
 
 
 def unknown(held: Iterable[Owned], deployment: Deployment) -> tuple[Owned, ...]:
-    """Of what the engine holds, what the state does not know."""
+    """Of what the engine holds, what the state does not know and no step of an update brought along."""
     known = {(kind, resource.id) for kind, token in TOKENS.items() for resource in deployment.of_type(token)}
-    return tuple(item for item in held if (item.kind, item.id) not in known and item.role != "migration")
+    return tuple(item for item in held if (item.kind, item.id) not in known and item.role not in PASSING)
 
 
 def interrupted(held: Iterable[Owned], deployment: Deployment) -> tuple[Owned, ...]:
@@ -69,6 +69,12 @@ def interrupted(held: Iterable[Owned], deployment: Deployment) -> tuple[Owned, .
     return tuple(item for item in unknown(held, deployment) if (TOKENS[item.kind], item.name) in begun)
 
 
+def scratch(held: Iterable[Owned]) -> tuple[Owned, ...]:
+    """Of what the engine holds, what a migration was rehearsed on. It goes with the rehearsal, unless that is
+    killed; the data in it is a copy."""
+    return tuple(item for item in held if item.role == SCRATCH)
+
+
 def remove(client: docker.DockerClient, items: Iterable[Owned]) -> None:
     """Remove containers first, then what they used. A thing that is gone already is fine."""
     order: dict[Kind, int] = {"container": 0, "network": 1, "volume": 2}
@@ -76,7 +82,8 @@ def remove(client: docker.DockerClient, items: Iterable[Owned]) -> None:
         try:
             match item.kind:
                 case "container":
-                    client.api.remove_container(item.id, force=True)
+                    # With its anonymous volume: a copy's data. Volumes with a name stay.
+                    client.api.remove_container(item.id, force=True, v=item.role == SCRATCH)
                 case "network":
                     client.api.remove_network(item.id)
                 case "volume":

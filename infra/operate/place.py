@@ -36,7 +36,7 @@ def place_of(root: Path, stack: str) -> Place:
     """The place that the stack file names; claims a prefix for a stack on this machine. Raises GadError."""
     server = server_of(root, stack)
     if server.access is None:
-        return Place(None, claim(stack, root).prefix, str(root / ".gad" / stack))
+        return Place(None, claim(stack, root).prefix, str(root / ".gad" / stack / "host"))
     second = data_server_of(root, stack)
     data = None
     if second is not None:

@@ -17,13 +17,22 @@ POLL_S = 0.1
 COLOURS = {"+": "green", "~": "yellow", "±": "yellow", "-": "red", "=": "cyan"}
 
 
+@dataclass(frozen=True)
+class Step:
+    """One change that an update has made, and how many seconds it took."""
+
+    name: str
+    done: str
+    seconds: float
+
+
 @dataclass
 class Progress:
     """Follows the engine's event log while the process runs; collects its errors."""
 
     console: Console
     errors: list[Diagnostic] = field(default_factory=list)
-    changes: int = 0
+    steps: list[Step] = field(default_factory=list)
     _begun: dict[str, float] = field(default_factory=dict)
 
     def follow(self, process: subprocess.Popen[str], log: Path) -> None:
@@ -47,7 +56,7 @@ class Progress:
                 style=COLOURS[change.sign],
                 markup=False,
             )
-            self.changes += 1
+            self.steps.append(Step(change.name, change.done, round(took_s, 2)))
         if event.diagnostic is not None and event.diagnostic.severity == "error":
             self.errors.append(event.diagnostic)
 

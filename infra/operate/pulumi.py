@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +17,7 @@ from rich.console import Console
 from infra.errors import Exit, GadError
 from infra.names import PROJECT
 from infra.operate.events import failure_of
-from infra.operate.progress import Progress
+from infra.operate.progress import Progress, Step
 from infra.toolchain.environment import process_environment
 
 WRONG_PASSPHRASE = re.compile(r"incorrect passphrase|cipher: message authentication failed", re.IGNORECASE)
@@ -103,10 +103,11 @@ class Pulumi:
         """The stack's full name on a backend of one's own."""
         return f"organization/{PROJECT}/{self.stack}"
 
-    def run(self, *args: str) -> int:
-        """Run an update, a line on the terminal for each change; return how many there were.
+    def run(self, *args: str, steps: list[Step] | None = None, told: Mapping[str, str] | None = None) -> None:
+        """Run an update, a line on the terminal for each change; `steps` gets them, also of one that failed.
 
-        All of the engine's own output goes to a log file. Raises GadError with the first true cause.
+        `told` are variables for the program. All of the engine's own output goes to a log file. Raises
+        GadError with the first true cause.
         """
         log = self.root / ".gad" / "logs" / f"{args[0]}-{self.stack}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +118,11 @@ class Pulumi:
             process = subprocess.Popen(
                 self._command([*args, "--stack", self.stack, "--event-log", str(events)]),
                 cwd=self.root,
-                env={**process_environment(self.root, self.stack), "PULUMI_DEBUG_COMMANDS": "true"},
+                env={
+                    **process_environment(self.root, self.stack),
+                    "PULUMI_DEBUG_COMMANDS": "true",
+                    **(told or {}),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -130,12 +135,13 @@ class Pulumi:
                 process.wait()
                 raise
             code = process.wait()
+        if steps is not None:
+            steps.extend(progress.steps)
         if code != 0:
             relative = str(log.relative_to(self.root))
             if progress.errors:
                 raise failure_of(args[0], self.stack, progress.errors, relative)
             raise self._failure(args[0], log.read_text(encoding="utf-8"))
-        return progress.changes
 
     def read(self, *args: str, stdin: str | None = None) -> str:
         """Run a command quietly and give its output. Raises GadError with the engine's own words."""

@@ -14,7 +14,7 @@ from infra.migrator import SECRETS, docker_run, docker_sql
 from infra.names import Names
 from infra.operate.docker_engine import connect
 from infra.operate.outputs import StackOutputs
-from infra.operate.server import line_to
+from infra.operate.server import run_script
 
 Command = Literal["current", "upgrade", "check"]
 LIMIT_S = 3600  # a large table takes its time; the program itself waits 300 s for another migrator
@@ -27,7 +27,7 @@ def run(outputs: StackOutputs, command: Command) -> tuple[str, Exit]:
     Answers what the program said, and DIFFERENT if the schema is not what the code of the declared image
     describes. Raises GadError with the program's words.
     """
-    done = _on_engine(outputs, ["sh", "-c", script(outputs, command, random.token_hex(4))])
+    done = _on_engine(outputs, script(outputs, command, random.token_hex(4)))
     if done.returncode in {Exit.OK, Exit.DIFFERENT}:
         return done.stdout.strip(), Exit(done.returncode)
     raise refusal(outputs.stack, done.returncode, done.stderr)
@@ -35,20 +35,17 @@ def run(outputs: StackOutputs, command: Command) -> tuple[str, Exit]:
 
 def steps(outputs: StackOutputs, image: str) -> str:
     """All steps of an image as SQL, printed where the stack's engine has it. Raises GadError."""
-    done = _on_engine(outputs, docker_sql(image))
+    done = _on_engine(outputs, shlex.join(docker_sql(image)))
     if done.returncode:
         raise refusal(outputs.stack, done.returncode, done.stderr)
     return done.stdout
 
 
-def _on_engine(outputs: StackOutputs, words: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command on the engine's host. Raises GadError if that cannot be reached."""
+def _on_engine(outputs: StackOutputs, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script on the engine's host. Raises GadError if that cannot be reached."""
     if outputs.server is not None:
         connect(outputs.server).close()  # says in one sentence what is wrong, if anything is
-        words = line_to(outputs.server).running(shlex.join(words))
-    return subprocess.run(
-        words, stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False, timeout=LIMIT_S
-    )
+    return run_script(outputs.server, script, limit_s=LIMIT_S)
 
 
 def current(outputs: StackOutputs) -> str:

@@ -19,12 +19,31 @@ def line_to(access: SshAccess) -> SshHost:
     return SshHost(access.url, access.options)
 
 
+def run_script(
+    access: SshAccess | None, script: str, *, stdin: str = "", limit_s: int = LIMIT_S
+) -> subprocess.CompletedProcess[str]:
+    """Run a POSIX script on a server, or on this machine (None), to its end, however it ends.
+
+    Raises subprocess.TimeoutExpired after `limit_s` seconds.
+    """
+    words = ["/bin/sh", "-c", script] if access is None else line_to(access).running(script)
+    return subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, timeout=limit_s)
+
+
+def refused_by(done: subprocess.CompletedProcess[str], what: str) -> GadError:
+    """Why a script of ours ended as it did: its own two lines, or its last one about `what`. Pure."""
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    facts = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    remedies = [line.removeprefix("remedy: ") for line in lines if line.startswith("remedy: ")]
+    return GadError(
+        facts[0] if facts else f"{what}: {lines[-1] if lines else f'ended with {done.returncode}'}",
+        remedy=remedies[0] if remedies else "look at the machine it runs on",
+    )
+
+
 def remove_folder(access: SshAccess, path: str) -> None:
     """Remove a folder on the server with all that is in it. Raises GadError."""
-    command = line_to(access).running(f"rm -rf -- {shlex.quote(path)}")
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=LIMIT_S
-    )
+    done = run_script(access, f"rm -rf -- {shlex.quote(path)}")
     if done.returncode != 0:
         raise GadError(
             f"{path} on {access.address} cannot be removed: {(done.stderr.strip() or 'no reason given')}",

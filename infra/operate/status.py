@@ -13,11 +13,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from infra import claims
 from infra.errors import GadError
+from infra.image_lock import read_lock
 from infra.names import DATA_ROLES, LABEL_PREFIX, LABEL_ROLE
+from infra.operate import stack_file
 from infra.operate.docker_engine import connect
 from infra.operate.live_slot import live_slot
 from infra.operate.locks import Lock, lock_folder
-from infra.operate.outputs import ContainerDeclared, read_outputs
+from infra.operate.outputs import ContainerDeclared, StackOutputs, read_outputs
 from infra.operate.place import data_server_of, place_of, server_of
 from infra.operate.pulumi import Deployment, Pulumi
 from infra.operate.status_memory import memory_in_use
@@ -71,6 +73,7 @@ class Status(_Seen):
     http_url: str | None
     declared_slot: str | None
     slot: str | None  # as the host's file names it
+    asked: str | None = None  # digest of the API's image in the stack file, if another one is live
     services: tuple[Service, ...]
     volumes: tuple[VolumeSeen, ...]
 
@@ -148,9 +151,20 @@ def status(pulumi: Pulumi, *, sizes: bool = False) -> Status:
         http_url=outputs.http_url if outputs is not None else None,
         declared_slot=outputs.release.live if outputs is not None else None,
         slot=live_slot(client, [service.name for service in services if service.role.startswith("api-")]),
+        asked=_asked(pulumi, outputs) if outputs is not None else None,
         services=services,
         volumes=found,
     )
+
+
+def _asked(pulumi: Pulumi, outputs: StackOutputs) -> str | None:
+    """What the next release would be about, as far as that is no secret."""
+    stated = stack_file.read(pulumi.root, pulumi.stack).get("images")
+    images = stated if isinstance(stated, dict) else {}
+    built = read_lock(pulumi.root).get("app") if images.get("source") == "local" else None
+    wanted = images.get("app") or (built.digest if built is not None else None)
+    release = outputs.release
+    return short_digest(str(wanted)) if wanted and wanted != release.slot(release.live).image else None
 
 
 T = TypeVar("T")

@@ -96,6 +96,8 @@ def _facts(status: Status) -> Table:
         same = status.slot == status.declared_slot
         text = f"{status.slot or 'none'}" + ("" if same else f", declared: {status.declared_slot}")
         table.add_row("slot", Text(text, style="green" if same else "red"))
+    if status.asked:
+        table.add_row("next", f"{status.asked} is asked for: `gad deploy {status.stack}` releases it")
     for index, volume in enumerate(status.volumes):
         size = f"  {volume.mib:,.1f} MiB" if volume.mib is not None else ""
         text = volume.name + size + ("" if volume.exists else "  missing")

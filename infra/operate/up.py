@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 
 import docker
@@ -16,10 +17,13 @@ from infra.operate.locks import release_dead
 from infra.operate.place import place_of
 from infra.operate.pulumi import Deployment, Pulumi
 from infra.operate.server import remove_folder
+from infra.release import SLOTS
 from infra.settings import Settings
 
 # Nobody waits at a prompt here, and the preview of an update that runs at once is only time lost.
 UNATTENDED = ("--yes", "--skip-preview", "--refresh", "--suppress-progress")
+
+SLOT_S = 70  # its probe's own patience: 30 s to begin, three times 8 s to answer, and some
 
 Say = Callable[[str], None]
 
@@ -43,9 +47,10 @@ def up(pulumi: Pulumi, say: Say) -> Settings:
             preflight.check_data(desired, data)
             repair(pulumi, data, desired.prefix, say)
     pulumi.run("up", *UNATTENDED)
+    # A server that was bare has its engine only now; another's connection serves again.
+    client = client or preflight.engine_of(desired)
+    wait_for_slots(client, desired.prefix)
     if desired.file.proxy.tls == "internal":
-        # A server that was bare has its engine only now; another's connection serves again.
-        client = client or preflight.engine_of(desired)
         save_authority(pulumi.root, desired.stack, client, f"{desired.prefix}-proxy")
     return desired
 
@@ -55,6 +60,30 @@ def _is_bare(pulumi: Pulumi, desired: Settings) -> bool:
     if desired.file.server.hardening is None:
         return False
     return not server_plan.is_ready(pulumi.root, desired.stack)
+
+
+def wait_for_slots(client: docker.DockerClient, prefix: str) -> None:
+    """Wait until both API slots are healthy: a release tries the one it fills, nobody one that was restored.
+
+    Raises GadError after `SLOT_S` seconds.
+    """
+    until = time.monotonic() + SLOT_S
+    names = [f"{prefix}-api-{slot}" for slot in SLOTS]
+    while starting := [name for name in names if _health(client, name) != "healthy"]:
+        if time.monotonic() > until:
+            raise GadError(
+                f"{starting[0]} is not healthy after {SLOT_S} s",
+                remedy=f"see what it says with `docker logs {starting[0]}`",
+            )
+        time.sleep(0.2)
+
+
+def _health(client: docker.DockerClient, name: str) -> str:
+    try:
+        state = client.api.inspect_container(name)["State"]
+    except docker.errors.NotFound:
+        return "missing"
+    return str(state.get("Health", {}).get("Status", "none")) if state["Running"] else "stopped"
 
 
 def unlock(pulumi: Pulumi, say: Say) -> None:
@@ -72,7 +101,7 @@ def repair(pulumi: Pulumi, client: docker.DockerClient, prefix: str, say: Say) -
     held = owned.owned(client, prefix)
     deployment = pulumi.deployment()
     begun = owned.interrupted(held, deployment)
-    left = [item for item in begun if item.kind != "volume"]
+    left = [*(item for item in begun if item.kind != "volume"), *owned.scratch(held)]
     for item in left:
         say(f"removing {item.kind} {item.name}, which an interrupted update had begun")
     owned.remove(client, left)

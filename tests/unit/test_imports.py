@@ -48,19 +48,25 @@ CONTRACT = (
         ),
         "settings are read before anything else is known",
     ),
+    Arrow("infra.desired", ("infra.settings", "infra.names", "infra.migrator", "infra.release"), PURE),
+    Arrow("infra.attempt", ("infra.release",), "the program asks it once who tries a release, and why"),
+    Arrow("infra.steps", ("infra.names", "infra.migrator"), "they are texts: what a machine is told to do"),
     Arrow(
         "infra.components",
-        ("infra.names", "infra.migrator"),
+        ("infra.names", "infra.migrator", "infra.steps"),
         "components take values, never Settings, never each other's insides",
     ),
     Arrow(
         "infra.stack_facts",
-        ("infra.settings", "infra.names", "infra.release", "infra.components"),
+        ("infra.settings", "infra.desired", "infra.release", "infra.components"),
         "what a stack says of itself is made of what it is made of",
     ),
     Arrow(
         "infra.stack_secrets",
-        ("infra.settings", "infra.names", "infra.migrator", "infra.components", "infra.render"),
+        (
+            *("infra.settings", "infra.names", "infra.migrator", "infra.desired"),
+            *("infra.components", "infra.render"),
+        ),
         "who reads which secret is known where the components are",
     ),
     Arrow(
@@ -69,17 +75,25 @@ CONTRACT = (
         "which machine carries what is known where the components are",
     ),
     Arrow(
+        "infra.stack_release",
+        (
+            *("infra.settings", "infra.names", "infra.release", "infra.components", "infra.desired"),
+            *("infra.errors", "infra.steps"),
+        ),
+        "which slot gets what is known where the components are",
+    ),
+    Arrow(
         "infra.stack",
         (
             *("infra.settings", "infra.names", "infra.render", "infra.release", "infra.last_release"),
-            *("infra.components", "infra.migrator", "infra.errors"),
-            *("infra.stack_facts", "infra.stack_secrets", "infra.stack_servers"),
+            *("infra.components", "infra.migrator", "infra.errors", "infra.desired"),
+            *("infra.stack_facts", "infra.stack_release", "infra.stack_secrets", "infra.stack_servers"),
         ),
         "the wiring knows all components and nothing that operates them",
     ),
     Arrow(
         "infra.__main__",
-        ("infra.settings", "infra.stack", "infra.errors"),
+        ("infra.settings", "infra.stack", "infra.errors", "infra.attempt"),
         "the program only loads and builds",
     ),
     Arrow(
@@ -96,6 +110,8 @@ CONTRACT = (
             # to reach a server, to make PostgreSQL's certificate, to ask the schema as an update does.
             *("infra.claims", "infra.release", "infra.image_lock", "infra.ssh", "infra.tls_pair"),
             *("infra.migrator", "infra.client"),
+            # To turn back at once, by the text of the same step, and to ask the program for the way back.
+            *("infra.steps", "infra.attempt", "infra.desired"),
             # Data only: the steps run in pyinfra's process.
             *("infra.host.controls", "infra.host.plan"),
         ),
@@ -106,6 +122,22 @@ CONTRACT = (
     ),
     Arrow("infra", (), "every part of infra has a line in this contract"),
     Arrow("policies", (), "a judge shares no code with what it judges"),
+    Arrow(
+        "app.smoke",
+        (
+            *("app.__version__", "app.command", "app.errors", "app.logs", "app.settings", "app.user.vault"),
+            *("app.smoke_account", "app.smoke_visit"),
+        ),
+        "it asks an API that runs and must start in a second: it never builds one",
+    ),
+    Arrow(
+        "app.smoke_visit",
+        (
+            *("app.errors", "app.fields", "app.settings", "app.smoke_account"),
+            *("app.auth.schemas", "app.user.schemas", "app.ws.messages"),
+        ),
+        "it knows the API by what the API answers",
+    ),
     Arrow("app", ("app",), "app and infra share data (digest, variables, port, health paths), never code"),
 )
 # Inside a noun of the app a lower layer never knows a higher one.

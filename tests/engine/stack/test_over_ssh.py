@@ -13,6 +13,7 @@ import docker
 import pytest
 import yaml
 
+from infra.operate.probe import probing
 from tests.engine.conformance.sshd import throwaway_key
 from tests.engine.stack.checkout import Checkout, Ran
 from tests.engine.stack.leaks import ProcessWatch, leaks, needles_of, process_watch
@@ -103,7 +104,7 @@ def test_it_comes_up_from_nothing_and_is_verified(remote: Remote, client: docker
     ]
     assert "as declared" in remote.up.out
     folders = sorted(path.name for path in (remote.server.base_dir / STACK).iterdir())
-    assert folders == ["config", "release", "secrets"]
+    assert folders == ["backup", "config", "release", "secrets"]
 
 
 def test_it_claims_nothing_of_this_machine(remote: Remote) -> None:
@@ -145,11 +146,20 @@ def test_people_are_made_there(remote: Remote) -> None:
 def test_a_setting_of_the_api_is_a_release(remote: Remote, client: docker.DockerClient) -> None:
     before = remote.checkout.containers(client)
     assert (remote.server.base_dir / STACK / "release" / "live").read_text() == "blue"
+    live = remote.server.base_dir / STACK / "release" / "live"
     remote.checkout.edit("api.log_level", "WARNING")
-    remote.gad("up")  # verified too
+    with probing(remote.checkout.root, STACK, per_second=10, clients=3) as probe:
+        assert json.loads(remote.gad("deploy", "--json").out)["outcome"] == "released"
+        assert live.read_text() == "green"
+        assert json.loads(remote.gad("rollback", "--fast", "--json").out)["slot"] == "blue"
+        assert live.read_text() == "blue"
+        assert json.loads(remote.gad("deploy", "--json").out)["slot"] == "green"
+    assert probe.report.is_clean, probe.report.model_dump_json(exclude={"slots"})
     after = remote.checkout.containers(client)
     assert {role for role in after if after[role] != before[role]} == {"api-green"}
-    assert (remote.server.base_dir / STACK / "release" / "live").read_text() == "green"
+    outcomes = [each["outcome"] for each in json.loads(remote.gad("releases", "--json").out)]
+    assert outcomes == ["released", "released", "asked back", "released", "released"]
+    assert "as declared" in remote.gad("verify").out
 
 
 @pytest.fixture

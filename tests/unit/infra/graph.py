@@ -29,6 +29,7 @@ VOLUME = "docker:index/volume:Volume"
 IMAGE = "docker:index/remoteImage:RemoteImage"
 LOCAL_COMMAND = "command:local:Command"
 REMOTE_COMMAND = "command:remote:Command"
+COMMANDS = (LOCAL_COMMAND, REMOTE_COMMAND)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def _differ(now: Node, then: Node) -> bool:
 class _Answers(Mocks):
     """Every resource becomes what it was declared to be; the only invoke reads the stack's own state.
 
-    An id follows from the inputs: another container is another id, which its readers see.
+    An id follows from the inputs: another container is another id, which its readers see. What a command says
+    does too.
     """
 
     def __init__(self, state: Mapping[str, Any]) -> None:
@@ -116,7 +118,10 @@ class _Answers(Mocks):
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         content = json.dumps(args.inputs, sort_keys=True, default=str)
-        return f"{args.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}", args.inputs
+        id_ = f"{args.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+        # What a command prints follows from its inputs too.
+        printed = {"stdout": f"printed by {id_}"} if args.typ in COMMANDS else {}
+        return id_, {**args.inputs, **printed}
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         if args.token != "pulumi:pulumi:readStackResourceOutputs":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.operate.owned import TOKENS, Kind, Owned, interrupted, unknown
+from infra.operate.owned import TOKENS, Kind, Owned, interrupted, scratch, unknown
 from infra.operate.pulumi import Deployment, Operation, Resource
 
 
@@ -44,6 +44,13 @@ def test_the_same_id_of_another_kind_is_unknown() -> None:
 def test_a_migration_is_never_unknown() -> None:
     """It is no resource: it runs inside a command and goes by itself."""
     assert unknown([item("container", "migration")], Deployment()) == ()
+
+
+def test_the_copy_of_a_rehearsal_is_never_unknown_and_may_go() -> None:
+    copy, network = item("container", "scratch"), item("network", "scratch")
+    held = [BLUE, NET, DATA, copy, network]
+    assert unknown(held, Deployment()) == (BLUE, NET, DATA)
+    assert scratch(held) == (copy, network)
 
 
 def test_what_an_update_had_begun_is_unfinished() -> None:

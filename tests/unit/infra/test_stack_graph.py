@@ -15,27 +15,45 @@ from graphlib import TopologicalSorter
 import pytest
 
 from app.settings import known_variables
-from infra import stack
+from infra import desired, stack
 from infra.claims import Claim
-from infra.components.api import FORM
 from infra.components.container import REPLACING
+from infra.desired import FORM
 from infra.errors import GadError
 from infra.operate.outputs import read_outputs
-from infra.release import Recorded
+from infra.release import Attempt, Recorded
 from infra.settings import RateLimits, Secrets
 from infra.tls_pair import make_pair
-from tests.unit.infra.graph import CONTAINER, IMAGE, NETWORK, VOLUME, Graph, Node, Secret, in_clear, record
+from tests.unit.infra.graph import (
+    CONTAINER,
+    IMAGE,
+    LOCAL_COMMAND,
+    NETWORK,
+    REMOTE_COMMAND,
+    VOLUME,
+    Graph,
+    Node,
+    Secret,
+    in_clear,
+    record,
+)
 from tests.unit.infra.samples import OTHER_APP, PAIR, REMOTE, TLS, sample_settings, strong
 
 CONTAINERS = ["api-blue-server", "api-green-server", "postgres-server", "proxy-server", "redis-server"]
+NOW, LATER = Attempt(id="1", by="ana@desk"), Attempt(id="2", by="ana@desk")
+STEPS = {f"release-{step}" for step in ("park", "smoke", "route", "bake", "record")}
+MIGRATION = {"backup-take", *(f"migration-{step}" for step in ("gate", "lint", "rehearsal", "run"))}
+RELEASE = STEPS | {"api-green-server", "api-green-server-pids"}  # the new container's id
 DIGEST = re.compile(r"^[^@\s]+@sha256:[0-9a-f]{64}$")
 
 # The SDK imports its own deprecated resource along with the ones for a server.
 pytestmark = pytest.mark.filterwarnings("ignore:This resource is deprecated:DeprecationWarning")
 
 
-def build(changes: Mapping[str, object] | None = None, recorded: Recorded | None = None) -> Graph:
-    return record(lambda: stack.build(sample_settings(changes), recorded))
+def build(
+    changes: Mapping[str, object] | None = None, recorded: Recorded | None = None, attempt: Attempt = NOW
+) -> Graph:
+    return record(lambda: stack.build(sample_settings(changes), recorded, attempt))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +64,7 @@ def first() -> Graph:
 
 def recorded_by(graph: Graph) -> Recorded:
     """What the next update will find, once this one has finished."""
-    return stack.parse_recorded(graph.named("route-turn").inputs["stdin"])
+    return stack.parse_recorded(graph.named("release-record").inputs["stdin"])
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +142,6 @@ def test_no_container_runs_as_root_or_as_another(first: Graph) -> None:
         (("init",), True),
         (("restart",), "unless-stopped"),
         (("mustRun",), True),
-        (("wait",), True),
         (("logDriver",), "json-file"),
         (("logOpts",), {"max-file": "3", "max-size": "10m"}),
         (("healthcheck", "retries"), 3),
@@ -134,6 +151,10 @@ def test_no_container_runs_as_root_or_as_another(first: Graph) -> None:
 )
 def test_the_form_all_containers_share(first: Graph, keys: tuple[str, ...], expected: object) -> None:
     assert facts(first, *keys) == same(expected)
+
+
+def test_the_update_waits_for_all_but_the_slots_which_a_step_tries(first: Graph) -> None:
+    assert facts(first, "wait") == same(True) | {"api-blue-server": False, "api-green-server": False}
 
 
 def test_limits_are_the_settings(first: Graph) -> None:
@@ -294,8 +315,8 @@ def test_every_container_waits_for_what_it_mounts(first: Graph) -> None:
     assert {"postgres-server", "secrets-migration-write", "images-app"} <= short(
         first, first.named("migration-run").dependencies
     )
-    assert {"api-blue-server", "api-green-server", "proxy-server", "release-make"} <= short(
-        first, first.named("route-turn").dependencies
+    assert {"api-blue-server", "api-green-server", "proxy-server", "release-park"} <= short(
+        first, first.named("release-smoke").dependencies
     )
 
 
@@ -348,9 +369,9 @@ def test_no_environment_variable_is_a_secret(first: Graph) -> None:
 
 
 def test_the_api_is_told_the_limits_that_the_stack_file_states() -> None:
-    assert [key for key, _ in stack.desired_slot(sample_settings()).envs if "RATE" in key] == []
+    assert [key for key, _ in desired.desired_slot(sample_settings()).envs if "RATE" in key] == []
     stated = sample_settings({"api": {"memory_mib": 256, "rate_limits": {"admin": 900, "auth": 20}}})
-    told = dict(stack.desired_slot(stated).envs)
+    told = dict(desired.desired_slot(stated).envs)
     assert {key: value for key, value in told.items() if "RATE" in key} == {
         "GAD_RATE_ADMIN": "900",
         "GAD_RATE_AUTH": "20",
@@ -372,7 +393,8 @@ def test_the_graph_has_an_order(first: Graph) -> None:
     known = {node.urn for node in first.nodes}
     graph = {node.urn: {urn for urn in node.dependencies if urn in known} for node in first.nodes}
     order = [urn.rsplit("::", 1)[-1] for urn in TopologicalSorter(graph).static_order()]  # raises on a cycle
-    chain = ["postgres-server", "migration-run", "api-blue-server", "route-turn"]
+    chain = ["postgres-server", "migration-run", "release-park", "api-blue-server", "release-smoke"]
+    chain += ["release-route", "release-bake", "release-record"]
     assert sorted(chain, key=order.index) == chain
 
 
@@ -389,10 +411,8 @@ def test_a_new_image_touches_the_idle_slot_and_never_the_live_one(steady: Graph,
     update = build({"images.app": OTHER_APP}, released)
     assert update.changed_since(steady) == {
         "images-app",
-        "migration-run",
-        "api-green-server",
-        "api-green-server-pids",  # the new container's id
-        "route-turn",
+        *MIGRATION,
+        *RELEASE,
     }
     assert update.named("api-blue-server").inputs == steady.named("api-blue-server").inputs
     assert recorded_by(update).live == "green"
@@ -419,7 +439,7 @@ def test_the_live_slot_is_not_replaced_whatever_changes(released: Recorded) -> N
 def test_the_way_back_is_a_flip(released: Recorded) -> None:
     forward = build({"images.app": OTHER_APP}, released)
     back = build(recorded=recorded_by(forward))
-    assert back.changed_since(forward) == {"images-app", "migration-run", "route-turn"}
+    assert back.changed_since(forward) == STEPS | {"images-app"}
     assert recorded_by(back).live == "blue"
 
 
@@ -442,7 +462,7 @@ def test_an_idle_slot_of_an_older_form_stays_as_it_is(steady: Graph, released: R
 
 def test_a_setting_of_the_api_is_a_release(steady: Graph, released: Recorded) -> None:
     update = build({"api.memory_mib": 384}, released)
-    assert update.changed_since(steady) == {"api-green-server", "api-green-server-pids", "route-turn"}
+    assert update.changed_since(steady) == RELEASE
 
 
 @pytest.mark.parametrize(
@@ -453,27 +473,26 @@ def test_a_setting_of_the_api_is_a_release(steady: Graph, released: Recorded) ->
             "owner_password",
             {
                 *("secrets-postgres-write", "postgres-server", "postgres-server-pids"),
-                *("secrets-migration-write", "migration-run"),
+                "secrets-migration-write",
             },
         ),
         (
             "app_password",
             {
                 *("secrets-postgres-write", "postgres-server", "postgres-server-pids"),
-                *("secrets-api-write", "api-green-server", "api-green-server-pids", "route-turn"),
+                *RELEASE,
+                "secrets-api-write",
             },
         ),
         (
             "redis_password",
             {
                 *("secrets-redis-write", "redis-server", "redis-server-pids"),
-                *("secrets-api-write", "api-green-server", "api-green-server-pids", "route-turn"),
+                *RELEASE,
+                "secrets-api-write",
             },
         ),
-        *(
-            (name, {"secrets-api-write", "api-green-server", "api-green-server-pids", "route-turn"})
-            for name in ("jwt_secret", "hmac_key", "kek")
-        ),
+        *((name, RELEASE | {"secrets-api-write"}) for name in ("jwt_secret", "hmac_key", "kek")),
     ],
 )
 def test_a_secret_touches_exactly_its_readers(
@@ -500,7 +519,7 @@ def files_of(graph: Graph, reader: str) -> dict[str, str]:
 
 
 def test_without_encryption_no_reader_has_a_certificate(first: Graph) -> None:
-    assert {reader: sorted(files_of(first, reader)) for reader in stack.READERS} == {
+    assert {reader: sorted(files_of(first, reader)) for reader in desired.READERS} == {
         "postgres": ["app_password", "owner_password", "superuser_password"],
         "redis": ["users.acl"],
         "migration": ["migration_url"],
@@ -511,7 +530,7 @@ def test_without_encryption_no_reader_has_a_certificate(first: Graph) -> None:
 
 
 def test_each_reader_gets_its_part_of_the_pair(encrypted: Graph) -> None:
-    assert {reader: sorted(files_of(encrypted, reader)) for reader in stack.READERS} == {
+    assert {reader: sorted(files_of(encrypted, reader)) for reader in desired.READERS} == {
         "postgres": ["app_password", "owner_password", "server.crt", "server.key", "superuser_password"],
         "redis": ["users.acl"],
         "migration": ["migration_url", "postgres_ca.crt"],
@@ -538,18 +557,20 @@ def test_the_private_key_is_in_clear_nowhere(encrypted: Graph) -> None:
 def test_encryption_touches_the_database_and_who_speaks_to_it(steady: Graph, encrypted: Graph) -> None:
     assert encrypted.changed_since(steady) == {
         *("postgres-config-write", "secrets-postgres-write", "postgres-server", "postgres-server-pids"),
-        *("secrets-migration-write", "migration-run"),
-        *("secrets-api-write", "api-green-server", "api-green-server-pids", "route-turn"),
+        "secrets-migration-write",
+        *RELEASE,
+        "secrets-api-write",
     }
 
 
 def test_another_pair_touches_its_readers(encrypted: Graph, released: Recorded) -> None:
     pair = make_pair("postgres", at=datetime.now(UTC))
     another = {"secrets.postgres_tls_key": pair.key, "secrets.postgres_tls_certificate": pair.certificate}
-    assert build({**TLS, **another}, released).changed_since(encrypted) == {
+    assert build({**TLS, **another}, released, LATER).changed_since(encrypted) == {
         *("secrets-postgres-write", "postgres-server", "postgres-server-pids"),
-        *("secrets-migration-write", "migration-run"),
-        *("secrets-api-write", "api-green-server", "api-green-server-pids", "route-turn"),
+        "secrets-migration-write",
+        *RELEASE,
+        "secrets-api-write",
     }
 
 
@@ -559,7 +580,7 @@ def test_another_site_touches_the_proxy_and_what_the_api_knows_of_it(
     update = build({"proxy.site": "gad.test"}, released)
     assert update.changed_since(steady) == {
         *("proxy-config-write", "proxy-server", "proxy-server-pids"),
-        *("api-green-server", "api-green-server-pids", "route-turn"),
+        *RELEASE,
     }
 
 
@@ -572,7 +593,7 @@ def test_database_memory_touches_the_database_only(steady: Graph, released: Reco
 
 def test_two_checkouts_share_no_name_port_or_address(first: Graph) -> None:
     block = Claim(index=1, stack="dev", checkout="/other", prefix="gad-dev-2")
-    second = record(lambda: stack.build(sample_settings(block=block), None))
+    second = record(lambda: stack.build(sample_settings(block=block), None, NOW))
     for taken in (_names, _ports, _subnets):
         assert len(taken(first)) == len(taken(second)) > 0
         assert taken(first) & taken(second) == set()
@@ -591,13 +612,15 @@ def _subnets(graph: Graph) -> set[str]:
 
 
 def test_a_server_is_reached_over_ssh_with_its_key_pinned() -> None:
-    remote = record(lambda: stack.build(sample_settings(REMOTE), None), stack="staging")
+    remote = record(lambda: stack.build(sample_settings(REMOTE), None, NOW), stack="staging")
     (engine,) = [node for node in remote.nodes if node.type == "pulumi:providers:docker"]
     assert engine.inputs["host"] == "ssh://deploy@staging.test:2222"
     key = REMOTE["server"]["host_key"]  # type: ignore[index]
     assert f"KnownHostsCommand=/usr/bin/env echo %H {key}" in json.dumps(engine.inputs["sshOpts"])
-    assert {node.type for node in remote.commands} == {"command:remote:Command"}
-    assert {node.inputs["connection"].value["hostKey"] for node in remote.commands} == {key}
+    here = [node.name for node in remote.commands if node.type == LOCAL_COMMAND]
+    assert here == ["migration-lint"]  # what judges a migration is installed beside gad
+    there = remote.of_type(REMOTE_COMMAND)
+    assert {node.inputs["connection"].value["hostKey"] for node in there} == {key}
     assert [p["ip"] for p in remote.named("proxy-server").inputs["ports"]] == ["192.0.2.10"] * 3
     assert [p["external"] for p in remote.named("proxy-server").inputs["ports"]] == [80, 443, 443]
     assert remote.outputs["url"] == "https://staging.test"
@@ -607,7 +630,9 @@ def test_a_bare_server_is_made_ready_before_anything_is_on_it() -> None:
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ"
     hardening = {"os": "debian-13", "deploy_keys": [key]}
     server = {**REMOTE["server"], "hardening": hardening}  # type: ignore[dict-item]
-    made = record(lambda: stack.build(sample_settings({**REMOTE, "server": server}), None), stack="staging")
+    made = record(
+        lambda: stack.build(sample_settings({**REMOTE, "server": server}), None, NOW), stack="staging"
+    )
     ready = made.named("host-ready")
     assert ready.inputs["create"].endswith("exec bin/gad host apply staging")
     (engine,) = [node for node in made.nodes if node.type == "pulumi:providers:docker"]
@@ -621,7 +646,7 @@ def test_a_bare_server_is_made_ready_before_anything_is_on_it() -> None:
         for changed in [
             record(
                 lambda changes=changes: stack.build(  # type: ignore[misc]
-                    sample_settings({**REMOTE, "server": {**server, **changes}}), None
+                    sample_settings({**REMOTE, "server": {**server, **changes}}), None, NOW
                 ),
                 stack="staging",
             )
@@ -663,13 +688,13 @@ def test_people_read_three_lines(first: Graph) -> None:
     assert first.outputs == {"url": "https://localhost:8443", "live": "blue", "image": image}
 
 
-def test_the_last_release_is_what_the_route_itself_recorded(first: Graph, released: Recorded) -> None:
+def test_the_last_release_is_what_its_last_step_recorded(first: Graph, released: Recorded) -> None:
     def ask(state: Mapping[str, object]) -> object:
         return record(lambda: stack.last_release("dev"), state=state).outputs
 
-    before_the_route = {urn: kept for urn, kept in first.state.items() if not urn.endswith("route-turn")}
+    before_the_end = {urn: kept for urn, kept in first.state.items() if not urn.endswith("release-record")}
     assert ask({}) is None
-    assert ask(before_the_route) is None
+    assert ask(before_the_end) is None
     assert ask(first.state) == released
 
 
@@ -682,21 +707,22 @@ def test_a_damaged_record_is_refused(damage: str) -> None:
 # The slot's form under each FORM. Add a line when you raise FORM; never change one.
 FORMS = {
     1: "160f31218c9163e1",  # pragma: allowlist secret
+    2: "78c31fceec8a075e",  # pragma: allowlist secret
 }
 
 
 def test_another_form_of_a_slot_is_a_release(first: Graph) -> None:
     """The live slot keeps its form: without a new FORM, a changed one would never reach anyone."""
-    desired = stack.desired_slot(sample_settings())
+    wanted = desired.desired_slot(sample_settings())
     inputs = first.named("api-blue-server").inputs
     form = {key: inputs.get(key) for key in REPLACING if key not in ("image", "cpus", "name")}
-    form["envs"] = sorted(set(inputs["envs"]) - {f"{key}={value}" for key, value in desired.envs})
+    form["envs"] = sorted(set(inputs["envs"]) - {f"{key}={value}" for key, value in wanted.envs})
     form["mounts"] = [{**mount, "source": ""} for mount in inputs["mounts"]]
     form["labels"] = sorted(entry["label"] for entry in inputs["labels"])
     form["networksAdvanced"] = [n["name"].removeprefix("gad-dev-") for n in inputs["networksAdvanced"]]
     digest = hashlib.sha256(json.dumps(form, sort_keys=True).encode()).hexdigest()[:16]
     form_now = max(FORM, max(FORMS) + 1)
     assert FORMS.get(FORM) == digest, (
-        f"the form of the API's container has changed: FORM in infra/components/api.py must be {form_now}, "
+        f"the form of the API's container has changed: FORM in infra/desired.py must be {form_now}, "
         f'so that it reaches people by a release, and FORMS in this file needs {form_now}: "{digest}",'
     )

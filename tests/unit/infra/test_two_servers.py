@@ -13,6 +13,7 @@ import pytest
 from infra import stack
 from infra.errors import GadError
 from infra.operate.outputs import read_outputs
+from infra.release import Attempt
 from infra.ssh import SshAccess
 from tests.unit.infra.graph import CONTAINER, IMAGE, NETWORK, VOLUME, Graph, Node, record
 from tests.unit.infra.samples import REDIS_PAIR, TWO, sample_settings
@@ -20,19 +21,20 @@ from tests.unit.infra.samples import REDIS_PAIR, TWO, sample_settings
 # The SDK imports its own deprecated resource along with the ones for a server.
 pytestmark = pytest.mark.filterwarnings("ignore:This resource is deprecated:DeprecationWarning")
 
+NOW = Attempt(id="1", by="ana@desk")
 ON_DATA = {
     *("postgres-server", "postgres-data", "redis-server", "redis-data", "data-network-store"),
     *("data-images-postgres", "data-images-redis"),
 }
 COMMANDS_ON_DATA = {
     *("postgres-server-pids", "redis-server-pids", "postgres-config-write", "redis-config-write"),
-    *("secrets-postgres-write", "secrets-redis-write"),
+    *("secrets-postgres-write", "secrets-redis-write", "backup-take"),
 }
 
 
 def build(changes: Mapping[str, object] | None = None) -> Graph:
     settings = sample_settings({**TWO, **(changes or {})})
-    return record(lambda: stack.build(settings, None), stack="staging")
+    return record(lambda: stack.build(settings, None, NOW), stack="staging")
 
 
 @pytest.fixture(scope="module")
@@ -137,10 +139,10 @@ def test_networks_do_not_meet(two: Graph) -> None:
 
 
 def test_another_address_is_a_release(two: Graph) -> None:
-    recorded = stack.parse_recorded(two.named("route-turn").inputs["stdin"])
+    recorded = stack.parse_recorded(two.named("release-record").inputs["stdin"])
     settings = sample_settings({**TWO, "data_server.private_address": "10.0.0.4"})
-    changed = record(lambda: stack.build(settings, recorded), stack="staging").changed_since(two)
-    assert {"api-green-server", "route-turn"} <= changed
+    changed = record(lambda: stack.build(settings, recorded, NOW), stack="staging").changed_since(two)
+    assert {"api-green-server", "release-route"} <= changed
     assert "api-blue-server" not in changed
 
 
@@ -156,7 +158,7 @@ def test_what_was_declared_is_read_back(two: Graph) -> None:
 
 
 def test_a_stack_on_one_server_says_nothing_of_a_second() -> None:
-    one = record(lambda: stack.build(sample_settings(), None))
+    one = record(lambda: stack.build(sample_settings(), None, NOW))
     text = json.dumps([dict(node.inputs) for node in one.nodes], default=str)
     assert [word for word in ("hosts", "redis_tls", "data_server", "--role") if word in text] == []
     registered = one.named("declared").registered

@@ -144,6 +144,14 @@ def test_one_contract_step_approves_no_other() -> None:
     assert refusal.step == "0009 -> 0010"
 
 
+@pytest.mark.parametrize(
+    ("approved", "refused"), [("0009", []), ("0010", ["0008 -> 0009"]), (None, ["0008 -> 0009"])]
+)
+def test_one_revision_may_be_approved_alone(approved: str | None, refused: list[str]) -> None:
+    found = lint(step(*CONTRACTS), contract=False, approved=approved)
+    assert [each.step for each in found] == refused
+
+
 def test_only_what_is_pending_is_read() -> None:
     sql = step("DROP TABLE users") + step("DROP TABLE tasks", number=10)
     (refusal,) = lint(pending(sql, "0009"), contract=False)
