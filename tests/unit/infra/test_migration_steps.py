@@ -279,7 +279,7 @@ def test_the_copy_leads_nowhere_and_has_addresses_of_the_stack() -> None:
 def test_the_version_before_leads_nothing_and_keeps_its_settings() -> None:
     words = words_of(SCRIPTS["rehearsal"], CREATED["api"])
     assert [word.removeprefix("--env=") for word in words if word.startswith("--env=")] == [
-        "GAD_DATABASE_URL_FILE=/run/gad/secrets/database_url",
+        "GAD_DATABASE_URL_FILE=/run/gad/secrets/database_url",  # pragma: allowlist secret
         "GAD_ENV=dev",
         "GAD_LIVE_SLOT_FILE=/run/gad/release/live",
         "GAD_PORT=8000",
