@@ -3,8 +3,10 @@ PYTHON ?= python3
 STACK  ?= dev
 GAD    := bin/gad
 VENV   := .venv/bin
-# One pytest run for the whole: engine tests share the built images and one stack.
+# One pytest run for nearly the whole: engine tests share the built images and one stack.
 TESTS  ?= tests/unit tests/app tests/engine
+# Releases under load have the machine alone: one that is full drops requests by itself.
+ALONE  := tests/engine/release
 PYTEST ?= $(VENV)/python -m pytest
 .DEFAULT_GOAL := help
 .PHONY: help venv setup up down clean check test bench soak judges verify status demo
@@ -33,14 +35,14 @@ check: venv ## lint, types, Dockerfiles, secrets, import contract, unit tests
 	@git ls-files -z | xargs -0 $(VENV)/detect-secrets-hook --baseline .secrets.baseline && $(PYTEST) -q tests/unit
 
 test: setup check ## every test, on real PostGIS, Redis, Caddy, Docker, sshd
-	@$(GAD) images build && $(PYTEST) -n 2 $(filter-out tests/unit,$(TESTS))
+	@$(GAD) images build && $(PYTEST) -n 2 $(filter-out tests/unit,$(TESTS)) --ignore=$(ALONE) && $(PYTEST) $(ALONE)
 
 bench: setup ## what people wait for, measured beside its target (asks first)
 	@$(GAD) bench $(STACK)
 
 soak: setup ## every kill and loss there is, at length (KILLS=10)
 	@$(GAD) images build
-	@GAD_TEST_LONG=1 GAD_TEST_KILLS=$(or $(KILLS),10) $(PYTEST) tests/app tests/engine/stack tests/engine/conformance tests/engine/lab
+	@GAD_TEST_LONG=1 GAD_TEST_KILLS=$(or $(KILLS),10) $(PYTEST) tests/app tests/engine/stack $(ALONE) tests/engine/conformance tests/engine/lab
 
 judges: setup ## what Lynis, ssh-audit, sslyze and others say of server, proxy, images
 	@$(GAD) images build --group core && $(GAD) images build lab registry && $(GAD) judges --write

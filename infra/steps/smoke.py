@@ -51,7 +51,7 @@ wait_for "$live"
 runs=$(seen "$live" '{{.Config.Image}}')
 [ "$runs" = "$image" ] || rejected "$live" "its container runs $runs"
 [ "$(seen "$live" '{{.HostConfig.PidsLimit}}')" -gt 0 ] || rejected "$live" 'its processes are not limited'
-if ! told=$(docker exec "$(container "$live")" python -m app.smoke 2>&1); then
+if ! told=$(docker exec "$(container "$live")" python -m app.smoke --within 30 2>&1); then
   why=$(printf '%s\n' "$told" | sed -n 's/^error: //p' | head -n 1)
   # One that ended took its test with it.
   [ -n "$why" ] || [ "$(seen "$live" '{{.State.Running}} {{.RestartCount}}')" = 'true 0' ] ||

@@ -76,6 +76,7 @@ def write_stack_file(checkout: Checkout, machine: Server, client: docker.DockerC
     config["grupo-gad:images"] = {"source": "registry", **digests}
     config["grupo-gad:network"] = {"subnet": str(free_subnet(client))}
     config["grupo-gad:postgres"]["memory_mib"] = 512
+    config["grupo-gad:release"] = {"bake_s": 3}
     config["grupo-gad:proxy"] = {
         "site": "localhost",
         "tls": "internal",

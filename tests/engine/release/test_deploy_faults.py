@@ -13,11 +13,9 @@ import docker
 import pytest
 
 from infra.operate.probe import probing
+from tests.engine.release.test_deploy import CLIENTS, PER_SECOND, app_of, deploy, live, unhurt
+from tests.engine.release.versions import GOOD, publish
 from tests.engine.stack.checkout import STACK, Checkout
-from tests.engine.stack.test_deploy import CLIENTS, PER_SECOND, app_of, deploy, live, stack, unhurt
-from tests.engine.stack.versions import GOOD, publish
-
-__all__ = ["stack"]
 
 LONG = bool(os.environ.get("GAD_TEST_LONG"))
 IMAGE_STEPS = ("backup-take", "migration-gate", "migration-lint", "migration-rehearsal", "migration-run")

@@ -14,7 +14,7 @@ from infra.operate.probe import Prober, beside
 from infra.operate.probe_report import Report
 from infra.operate.pulumi import Pulumi
 from infra.operate.users import Account, demo_admin
-from tests.engine.stack.baselines import Baseline, recreate, reload_and_kill, standing, start_first
+from tests.engine.release.baselines import Baseline, recreate, reload_and_kill, standing, start_first
 from tests.engine.stack.checkout import STACK, Checkout
 
 PER_SECOND, CLIENTS = 30, 10  # what two cores serve while they also start containers

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import docker
@@ -13,8 +12,7 @@ import pytest
 
 from infra.operate.probe import probing
 from infra.operate.probe_report import Report
-from tests.engine.stack.checkout import STACK, Checkout
-from tests.engine.stack.versions import (
+from tests.engine.release.versions import (
     BAD_SECRET,
     CRASHES,
     CRASHES_AT_WORK,
@@ -29,20 +27,11 @@ from tests.engine.stack.versions import (
     Version,
     publish,
 )
+from tests.engine.stack.checkout import STACK, Checkout
 
 LONG = bool(os.environ.get("GAD_TEST_LONG"))
 RELEASES = 50 if LONG else 5
-# The tests share two cores with others, the soak has them alone.
-PER_SECOND, CLIENTS = (100.0, 20) if LONG else (20.0, 5)
-
-
-@pytest.fixture
-def stack(checkout: Checkout) -> Iterator[Checkout]:
-    """The running stack; its stack file is put back, and with it the version."""
-    before = checkout.stack_file.read_text()
-    yield checkout
-    checkout.stack_file.write_text(before)
-    checkout.gad("up", STACK, "--no-verify").succeeded()
+PER_SECOND, CLIENTS = (100.0, 20) if LONG else (30.0, 5)
 
 
 def app_of(checkout: Checkout) -> str:
@@ -97,6 +86,7 @@ def test_releases_drop_nothing(stack: Checkout, client: docker.DockerClient) -> 
 
 
 def test_the_same_again_is_nothing_to_do(stack: Checkout, client: docker.DockerClient) -> None:
+    deploy(stack)
     before = stack.containers(client)
     assert deploy(stack)["outcome"] == "nothing to do"
     assert stack.containers(client) == before
