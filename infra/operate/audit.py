@@ -6,7 +6,7 @@ import shlex
 import subprocess
 
 from infra.errors import Exit, GadError
-from infra.operate.docker_engine import connect
+from infra.operate.live_slot import serving
 from infra.operate.outputs import StackOutputs
 from infra.operate.server import line_to
 
@@ -19,9 +19,8 @@ def verify(outputs: StackOutputs, anchor: str | None) -> tuple[str, Exit]:
     Answers what the application said, and DIFFERENT if the trail was altered. Raises GadError with the
     application's words.
     """
-    words = command(outputs.containers[outputs.live].name, anchor)
+    words = command(serving(outputs), anchor)
     if outputs.server is not None:
-        connect(outputs.server).close()  # says in one sentence what is wrong, if anything is
         words = line_to(outputs.server).running(shlex.join(words))
     done = subprocess.run(
         words, stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False, timeout=LIMIT_S

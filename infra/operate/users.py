@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from infra.errors import GadError
-from infra.operate.docker_engine import connect
+from infra.operate.live_slot import serving
 from infra.operate.outputs import StackOutputs
 from infra.operate.server import line_to
 
@@ -30,11 +30,10 @@ def create_admin(outputs: StackOutputs, *, email: str, first_name: str, last_nam
 
     Returns what the application said. Raises GadError with its own words.
     """
-    container = outputs.containers[outputs.live].name
+    container = serving(outputs)
     names = ["--email", email, "--first-name", first_name, "--last-name", last_name]
     command = ["docker", "exec", "-i", container, "python", "-m", "app.admin", "create", *names]
     if outputs.server is not None:
-        connect(outputs.server).close()  # says in one sentence what is wrong, if anything is
         command = line_to(outputs.server).running(shlex.join(command))
     done = subprocess.run(command, input=f"{password}\n", text=True, capture_output=True, check=False)
     if done.returncode != 0:
