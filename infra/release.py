@@ -126,7 +126,9 @@ def plan_release(desired: Slot, recorded: Recorded | None, attempt: Attempt) -> 
     if desired == recorded.slot(idle):
         return _planned(recorded, "flip", live=idle, attempt=attempt)
     filled: dict[str, object] = {idle: desired, f"{idle}_attempt": attempt.id}
-    return _planned(recorded, "release", live=idle, attempt=attempt, schema_image=desired.image, **filled)
+    if desired.image not in (recorded.blue.image, recorded.green.image):
+        filled["schema_image"] = desired.image  # one that has been live already fits the schema as it is
+    return _planned(recorded, "release", live=idle, attempt=attempt, **filled)
 
 
 def _planned(recorded: Recorded, action: Action, **changes: object) -> Plan:

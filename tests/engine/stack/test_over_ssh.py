@@ -77,6 +77,9 @@ def write_stack_file(checkout: Checkout, machine: Server, client: docker.DockerC
     config["grupo-gad:network"] = {"subnet": str(free_subnet(client))}
     config["grupo-gad:postgres"]["memory_mib"] = 512
     config["grupo-gad:release"] = {"bake_s": 3}
+    # The prober sends as one person what a district does.
+    config["grupo-gad:api"]["rate_limits"] = {"anonymous": 60000, "auth": 600, "read": 60000, "write": 60000}
+    config["grupo-gad:api"]["rate_limits"] |= {"admin": 60000, "ws": 6000}
     config["grupo-gad:proxy"] = {
         "site": "localhost",
         "tls": "internal",
