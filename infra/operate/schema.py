@@ -14,7 +14,7 @@ from infra.migrator import SECRETS, docker_run, docker_sql
 from infra.names import Names
 from infra.operate.docker_engine import connect
 from infra.operate.outputs import StackOutputs
-from infra.operate.server import run_script
+from infra.operate.server import own_words, run_script
 
 Command = Literal["current", "upgrade", "check"]
 LIMIT_S = 3600  # a large table takes its time; the program itself waits 300 s for another migrator
@@ -90,10 +90,9 @@ def refusal(stack: str, status: int, said: str) -> GadError:
             f"the schema of stack {stack} cannot be reached: {lines[0].removeprefix('docker: ')}",
             remedy=f"bring the stack up with `gad up {stack}`",
         )
-    facts = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    remedies = [line.removeprefix("remedy: ") for line in lines if line.startswith("remedy: ")]
+    fact, remedy = own_words(lines)
     return GadError(
-        facts[0] if facts else f"the migration ended with status {status}: {lines[-1]}",
-        remedy=remedies[0] if remedies else f"look at `gad status {stack}`",
+        fact or f"the migration ended with status {status}: {lines[-1]}",
+        remedy=remedy or f"look at `gad status {stack}`",
         exit_code=Exit.USAGE if status == Exit.USAGE else Exit.FAILED,
     )

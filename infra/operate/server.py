@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 
 from infra.errors import GadError
@@ -33,12 +34,18 @@ def run_script(
 def refused_by(done: subprocess.CompletedProcess[str], what: str) -> GadError:
     """Why a script of ours ended as it did: its own two lines, or its last one about `what`. Pure."""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    fact, remedy = own_words(lines)
+    return GadError(
+        fact or f"{what}: {lines[-1] if lines else f'ended with {done.returncode}'}",
+        remedy=remedy or "look at the machine it runs on",
+    )
+
+
+def own_words(lines: Sequence[str]) -> tuple[str, str]:
+    """What failed and the remedy, as programs of ours say both; empty where they do not. Pure."""
     facts = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     remedies = [line.removeprefix("remedy: ") for line in lines if line.startswith("remedy: ")]
-    return GadError(
-        facts[0] if facts else f"{what}: {lines[-1] if lines else f'ended with {done.returncode}'}",
-        remedy=remedies[0] if remedies else "look at the machine it runs on",
-    )
+    return facts[0] if facts else "", remedies[0] if remedies else ""
 
 
 def remove_folder(access: SshAccess, path: str) -> None:

@@ -43,8 +43,8 @@ def forget(checkout: Checkout) -> None:
         log.unlink()
 
 
-def kill_at(checkout: Checkout, name: str) -> None:
-    """Begin a release and end it, all of its processes at once, as soon as it is at this resource."""
+def begin(checkout: Checkout, name: str) -> subprocess.Popen[bytes]:
+    """A release that runs, in a group of its own, and has come to this resource."""
     forget(checkout)
     process = subprocess.Popen(
         [str(checkout.root / "bin" / "gad"), "deploy", STACK],
@@ -60,6 +60,12 @@ def kill_at(checkout: Checkout, name: str) -> None:
         assert process.poll() is None, f"the release ended before {name}"
         assert time.monotonic() < until, f"the release did not come to {name}"
         time.sleep(0.01)
+    return process
+
+
+def kill_at(checkout: Checkout, name: str) -> None:
+    """Begin a release and end it, all of its processes at once, as soon as it is at this resource."""
+    process = begin(checkout, name)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
@@ -113,20 +119,7 @@ def test_a_slot_that_dies_in_a_release_is_no_end_of_service(
     """Killed inside, as by a crash: the engine starts it again, and whoever waits is served."""
     was = live(busy)
     slot = {"new": {"blue": "green", "green": "blue"}[was], "old": was}[role]
-    process = subprocess.Popen(
-        [str(busy.root / "bin" / "gad"), "deploy", STACK],
-        cwd=busy.root,
-        env=busy.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    forget(busy)
-    until = time.monotonic() + WAIT_S
-    while not begun(busy, "release-smoke"):
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    process = begin(busy, "release-smoke")
     container = client.containers.get(f"{busy.prefix}-api-{slot}")
     container.exec_run(["python", "-c", "import os, signal; os.kill(-1, signal.SIGKILL)"])
     assert process.wait(timeout=WAIT_S * 2) in (0, 1)
